@@ -1,0 +1,2 @@
+//! `residentctl`
+fn main() {}

@@ -1,0 +1,1 @@
+//! The line to Chatta: REST, Pusher channels and call events (contracts: chatta.md).

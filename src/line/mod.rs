@@ -1,0 +1,71 @@
+//! How calls reach the box. A line is one account at one platform; it runs as its own task, translates its platform's
+//! words into those of [`crate::call`], and knows nothing of televisions.
+
+pub mod chatta;
+
+use crate::call::{LineId, Offer, Reply, Withdrawal};
+use crate::room::Ticket;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// What a line tells the agent.
+#[derive(Debug)]
+pub enum LineEvent {
+    /// Reachable or not.
+    State(LineState),
+    /// Somebody calls.
+    Offered(Offer),
+    /// The caller's side says it is over.
+    Withdrawn(Withdrawal),
+    /// The platform asks to wake the screen (chatta.md 2.5).
+    Wake,
+    /// This offer's `accepted` may have been lost: the connection was re-established around the moment it was sent.
+    ReplyUncertain(Offer),
+}
+
+/// Whether calls can arrive.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum LineState {
+    /// Not yet.
+    Connecting,
+    /// Subscribed: calls arrive, and the platform shows the resident as online.
+    Online,
+    /// Not reachable: why, in words for a technician, and when it is tried again.
+    Offline {
+        /// What is wrong and what to do.
+        why: String,
+        /// Until the next attempt.
+        retry: Duration,
+    },
+}
+
+/// What the agent tells a line.
+#[derive(Debug)]
+pub enum LineCommand {
+    /// Get what is needed to join the offer's room.
+    Ticket {
+        /// The offer.
+        offer: Offer,
+        /// The answer, or one line that says what is wrong and what to do.
+        answer: oneshot::Sender<Result<Ticket, String>>,
+    },
+    /// Tell the caller.
+    Reply {
+        /// About which offer.
+        offer: Offer,
+        /// What.
+        reply: Reply,
+    },
+    /// Send what is still to be said, leave, and answer when gone.
+    Stop(oneshot::Sender<()>),
+}
+
+/// The agent's end of a running line.
+#[derive(Debug, Clone)]
+pub struct LineHandle {
+    /// Which.
+    pub id: LineId,
+    /// Commands to it.
+    pub commands: mpsc::Sender<LineCommand>,
+}

@@ -1,0 +1,2 @@
+//! `residentd`
+fn main() {}

@@ -1,0 +1,69 @@
+//! How long to wait before the next attempt: exponential with full jitter, so that a thousand boxes that lost the same
+//! server do not come back in the same second.
+
+use std::time::Duration;
+
+/// Delays that double from `base` to `cap`, each drawn evenly between nothing and that bound ("full jitter"), but never
+/// below `floor`.
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    floor: Duration,
+    base: Duration,
+    cap: Duration,
+    attempt: u32,
+}
+
+impl Backoff {
+    /// A fresh sequence. `floor` keeps an attempt from following at once, against busy loops.
+    pub fn new(floor: Duration, base: Duration, cap: Duration) -> Self {
+        Self { floor, base, cap, attempt: 0 }
+    }
+
+    /// The bound of the next delay.
+    pub fn bound(&self) -> Duration {
+        self.base.saturating_mul(1 << self.attempt.min(20)).min(self.cap)
+    }
+
+    /// The next delay; `random` is drawn evenly from 0..1.
+    pub fn next(&mut self, random: f64) -> Duration {
+        let bound = self.bound();
+        self.attempt = self.attempt.saturating_add(1);
+        bound.mul_f64(random.clamp(0.0, 1.0)).max(self.floor)
+    }
+
+    /// It worked: start over.
+    pub fn reset(&mut self) {
+        self.attempt = 0;
+    }
+
+    /// How many delays were given since the last reset.
+    pub fn attempts(&self) -> u32 {
+        self.attempt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_to_the_cap_and_jitters_over_the_whole_range() {
+        let s = Duration::from_secs;
+        let mut b = Backoff::new(Duration::from_millis(100), s(1), s(60));
+        let bounds: Vec<_> = (0..9)
+            .map(|_| {
+                let x = b.bound();
+                b.next(0.5);
+                x.as_secs()
+            })
+            .collect();
+        assert_eq!(bounds, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(b.next(1.0), s(60));
+        assert_eq!(b.next(0.0), Duration::from_millis(100));
+        for _ in 0..10_000 {
+            b.next(0.1);
+        }
+        b.reset();
+        assert_eq!(b.next(1.0), s(1));
+    }
+}

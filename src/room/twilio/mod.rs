@@ -1,0 +1,1 @@
+//! Twilio Video room signalling (contracts: twilio-video.md).

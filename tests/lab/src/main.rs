@@ -1,0 +1,2 @@
+//! residentd-lab
+fn main() {}
