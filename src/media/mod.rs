@@ -4,6 +4,7 @@
 //! Nothing here is initialised before the first ring, and a `session::Session` is opened only on
 //! [`crate::call::Action::Connect`].
 
+pub mod peer;
 pub mod session;
 
 use bytes::Bytes;
