@@ -222,20 +222,18 @@ async fn events(State(api): State<Api>) -> Sse<impl Stream<Item = Result<Event, 
     status.mark_changed();
     let happenings = api.happenings.subscribe();
     let stream = stream::unfold((status, happenings), |(mut status, mut happenings)| async move {
-        let event = loop {
-            tokio::select! {
-                biased;
-                happening = happenings.recv() => match happening {
-                    Ok(happening) => break Event::default().event("happening").json_data(&happening),
-                    // A slow reader is told that it missed some; nobody waits for it.
-                    Err(broadcast::error::RecvError::Lagged(n)) => break Ok(Event::default().event("missed").data(n.to_string())),
-                    Err(broadcast::error::RecvError::Closed) => return None,
-                },
-                changed = status.changed() => {
-                    changed.ok()?;
-                    let now = status.borrow_and_update().clone();
-                    break Event::default().event("status").json_data(&now);
-                }
+        let event = tokio::select! {
+            biased;
+            happening = happenings.recv() => match happening {
+                Ok(happening) => Event::default().event("happening").json_data(&happening),
+                // A slow reader is told that it missed some; nobody waits for it.
+                Err(broadcast::error::RecvError::Lagged(n)) => Ok(Event::default().event("missed").data(n.to_string())),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            },
+            changed = status.changed() => {
+                changed.ok()?;
+                let now = status.borrow_and_update().clone();
+                Event::default().event("status").json_data(&now)
             }
         };
         let event = event.unwrap_or_else(|e| Event::default().event("error").data(e.to_string()));

@@ -92,11 +92,14 @@ impl RoomHandle {
         }
     }
 
-    /// How the call is doing; `None` when it is over.
-    pub async fn statistics(&self) -> Option<Statistics> {
-        let (answer, answered) = oneshot::channel();
-        self.questions.send(answer).await.ok()?;
-        answered.await.ok()
+    /// How the call is doing; `None` when it is over. The future does not borrow the handle: whoever holds it need not wait.
+    pub fn statistics(&self) -> impl Future<Output = Option<Statistics>> + Send + 'static {
+        let questions = self.questions.clone();
+        async move {
+            let (answer, answered) = oneshot::channel();
+            questions.send(answer).await.ok()?;
+            answered.await.ok()
+        }
     }
 }
 
