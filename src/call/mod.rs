@@ -1,13 +1,16 @@
 //! What a call is and what may happen next. No I/O, no clock, no async: `Machine::handle` takes the time as an
 //! argument, `Machine::poll_action` gives what to do, `Machine::next_deadline` says when to come back.
 //!
-//! This file holds the words; `machine.rs` the states and what each event does in them; `consent.rs` who may be
-//! answered automatically, and when.
+//! This file holds the words; `machine.rs` what each event does in which state; `state.rs` the states; `consent.rs` who
+//! may be answered automatically, and when.
 
 pub mod consent;
 pub mod machine;
+mod state;
 
-pub use machine::{Limits, Machine};
+pub use consent::Consent;
+pub use machine::{Devices, Limits, Machine};
+pub use state::{Phase, Snapshot, View};
 
 use std::time::{Duration, Instant};
 
@@ -242,7 +245,8 @@ pub enum Event {
 /// What is to be done. The agent carries it out, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Wake the television; remember its state first.
+    /// Wake the television; remember its state first, unless that of an earlier call is still to be put back: then that
+    /// one stays the one to put back, and no [`Action::Restore`] follows for the earlier call.
     Wake(CallId),
     /// Show this from now on, with the sound that belongs to it.
     Show(Scene),
@@ -272,7 +276,8 @@ pub enum Action {
     Mute(CallId, bool),
     /// Close camera and microphone at once, then leave the room.
     Disconnect(CallId),
-    /// Put the television back as it was, and only what we changed.
+    /// Put the television back as it was before the first [`Action::Wake`] since the last `Restore`, and only what we
+    /// changed. A scene of missed calls may still be shown: it stays, for whoever switches the television on next.
     Restore(CallId),
     /// The call is over: write it into the call log.
     Record(Record),
