@@ -19,6 +19,13 @@ pub enum LineEvent {
     Withdrawn(Withdrawal),
     /// The platform asks to wake the screen (chatta.md 2.5).
     Wake,
+    /// What the platform says of the resident, at each login: for the screens and quiet hours, where the configuration is silent.
+    Resident {
+        /// Language tag, e.g. `en-GB`.
+        locale: Option<String>,
+        /// IANA time zone name.
+        time_zone: Option<String>,
+    },
     /// This offer's `accepted` may have been lost: the connection was re-established around the moment it was sent.
     ReplyUncertain(Offer),
 }
@@ -56,6 +63,8 @@ pub enum LineCommand {
         offer: Offer,
         /// What.
         reply: Reply,
+        /// The one repetition of an `accepted` that was possibly lost, which the call machine asks for (chatta.md 6.2).
+        repeat: bool,
     },
     /// Send what is still to be said, leave, and answer when gone.
     Stop(oneshot::Sender<()>),
