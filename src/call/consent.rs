@@ -35,13 +35,15 @@ pub enum Who {
     Id(String),
     /// By the platform's login name.
     Username(String),
+    /// By one of the two: whichever it is.
+    Either(String),
 }
 
 /// One entry of the list of callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// On which line. Ids and names of one platform mean nothing on another.
-    pub line: LineId,
+    /// On which line, as ids and names of one platform mean nothing on another. `None`: on each, for a box with one line.
+    pub line: Option<LineId>,
     /// Who.
     pub who: Who,
     /// Whether they may be answered automatically.
@@ -54,15 +56,23 @@ pub struct Listed {
 
 impl Listed {
     /// A caller who may be answered automatically outside quiet hours, with the common floor.
-    pub fn new(line: LineId, who: Who) -> Listed {
-        Listed { line, who, automatic: true, in_quiet_hours: false, floor: None }
+    pub fn allowed(who: Who) -> Listed {
+        Listed { line: None, who, automatic: true, in_quiet_hours: false, floor: None }
+    }
+
+    /// A caller who is never answered automatically.
+    pub fn refused(who: Who) -> Listed {
+        Listed { automatic: false, ..Listed::allowed(who) }
     }
 
     fn names(&self, caller: &Caller) -> bool {
-        self.line == caller.line
+        let is_id = |id: &String| *id == caller.id.0;
+        let is_username = |name: &String| caller.username.as_ref() == Some(name);
+        self.line.as_ref().is_none_or(|line| *line == caller.line)
             && match &self.who {
-                Who::Id(id) => *id == caller.id.0,
-                Who::Username(name) => caller.username.as_ref() == Some(name),
+                Who::Id(id) => is_id(id),
+                Who::Username(name) => is_username(name),
+                Who::Either(text) => is_id(text) || is_username(text),
             }
     }
 }
@@ -193,5 +203,128 @@ impl Consent {
     pub fn is_quiet(&self, now: Now) -> bool {
         let time = now.wall.to_zoned(self.zone.clone()).time();
         self.quiet.iter().any(|quiet| quiet.covers(time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, offer_by};
+    use super::*;
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn wishing(after: u64) -> Offer {
+        Offer { wish: Wish::Answer { after: seconds(after) }, ..offer_by("5") }
+    }
+
+    fn listed(entries: impl Into<Vec<Listed>>) -> Consent {
+        Consent { automatic: Automatic::ListedCallers, callers: entries.into(), ..Consent::default() }
+    }
+
+    fn decide(consent: &Consent, offer: &Offer) -> Decision {
+        consent.decide(offer, at("2026-11-20T12:00:00Z"))
+    }
+
+    fn id(id: &str) -> Who {
+        Who::Id(id.into())
+    }
+
+    #[test]
+    fn nobody_is_answered_automatically_unless_configured() {
+        assert_eq!(decide(&Consent::default(), &wishing(10)), Decision::Ring(Why::Never));
+        let switched_off = Consent { automatic: Automatic::Never, ..listed([Listed::allowed(id("5"))]) };
+        assert_eq!(decide(&switched_off, &wishing(10)), Decision::Ring(Why::Never));
+    }
+
+    #[test]
+    fn a_caller_who_does_not_wish_it_is_not_answered_automatically() {
+        let always = Consent { automatic: Automatic::Always, ..Consent::default() };
+        assert_eq!(decide(&always, &offer_by("5")), Decision::Ring(Why::NotWished));
+    }
+
+    #[test]
+    fn callers_are_listed_by_id_or_user_name_of_their_line() {
+        let by = Permission::Listed;
+        for who in [id("5"), Who::Username("user5".into()), Who::Either("5".into()), Who::Either("user5".into())] {
+            assert_eq!(decide(&listed([Listed::allowed(who)]), &wishing(10)), Decision::Countdown { length: seconds(10), by });
+        }
+        for who in [id("user5"), id("55"), Who::Username("5".into()), Who::Either("6".into())] {
+            assert_eq!(decide(&listed([Listed::allowed(who)]), &wishing(10)), Decision::Ring(Why::NotListed));
+        }
+        let of_line = |line: &str| listed([Listed { line: Some(LineId(line.into())), ..Listed::allowed(id("5")) }]);
+        assert_eq!(decide(&of_line("chatta"), &wishing(10)), Decision::Countdown { length: seconds(10), by });
+        assert_eq!(decide(&of_line("phonenet"), &wishing(10)), Decision::Ring(Why::NotListed));
+        let nameless = Offer { caller: Caller { username: None, ..offer_by("5").caller }, ..wishing(10) };
+        assert_eq!(decide(&listed([Listed::allowed(Who::Username(String::new()))]), &nameless), Decision::Ring(Why::NotListed));
+    }
+
+    #[test]
+    fn a_caller_can_be_excepted_from_always_and_the_first_entry_counts() {
+        let always = Consent { automatic: Automatic::Always, callers: vec![Listed::refused(id("6"))], ..Consent::default() };
+        assert_eq!(decide(&always, &wishing(10)), Decision::Countdown { length: seconds(10), by: Permission::Everybody });
+        assert_eq!(decide(&always, &Offer { wish: wishing(10).wish, ..offer_by("6") }), Decision::Ring(Why::Refused));
+        let both = listed([Listed::refused(id("5")), Listed::allowed(id("5"))]);
+        assert_eq!(decide(&both, &wishing(10)), Decision::Ring(Why::Refused));
+    }
+
+    #[test]
+    fn the_caller_makes_the_notice_longer_but_never_shorter_than_the_floor() {
+        let length = |consent: &Consent, after| match decide(consent, &wishing(after)) {
+            Decision::Countdown { length, .. } => length.as_secs(),
+            Decision::Ring(why) => panic!("{why:?}"),
+        };
+        let plain = listed([Listed::allowed(id("5"))]);
+        assert_eq!([0, 1, 3, 4, 300, 301, u64::MAX / 2].map(|after| length(&plain, after)), [3, 3, 3, 4, 300, 300, 300]);
+        let slow = listed([Listed { floor: Some(seconds(20)), ..Listed::allowed(id("5")) }]);
+        assert_eq!([0, 19, 21].map(|after| length(&slow, after)), [20, 20, 21]);
+        let hasty = listed([Listed { floor: Some(Duration::ZERO), ..Listed::allowed(id("5")) }]);
+        assert_eq!(length(&hasty, 0), 3);
+        let patient = Consent { floor: seconds(400), ..plain };
+        assert_eq!(length(&patient, 0), 400);
+    }
+
+    #[test]
+    fn quiet_hours_cross_midnight_in_the_residents_time_zone() {
+        let london = TimeZone::get("Europe/London").unwrap();
+        let consent = Consent { quiet: vec!["22:00-07:00".parse().unwrap()], zone: london, ..listed([Listed::allowed(id("5"))]) };
+        let quiet = |time: &str| consent.decide(&wishing(10), at(time)) == Decision::Ring(Why::QuietHours);
+        // Winter: London is at UTC.
+        assert_eq!(["21:59:59", "22:00:00", "23:59:59"].map(|t| quiet(&format!("2026-11-20T{t}Z"))), [false, true, true]);
+        assert_eq!(["00:00:00", "06:59:59", "07:00:00"].map(|t| quiet(&format!("2026-11-20T{t}Z"))), [true, true, false]);
+        // Summer: one hour ahead.
+        assert_eq!(["20:59:59", "21:00:00"].map(|t| quiet(&format!("2026-07-20T{t}Z"))), [false, true]);
+        assert_eq!(["05:59:59", "06:00:00"].map(|t| quiet(&format!("2026-07-20T{t}Z"))), [true, false]);
+    }
+
+    #[test]
+    fn quiet_hours_follow_the_clock_on_the_wall_when_summer_time_begins_and_ends() {
+        let zone = TimeZone::get("Europe/London").unwrap();
+        let consent = Consent { quiet: vec!["01:30-03:00".parse().unwrap()], zone, ..Consent::default() };
+        let quiet = |time: &str| consent.is_quiet(at(time));
+        // 29 March 2026: 01:00 GMT is followed by 02:00 BST.
+        assert_eq!(
+            ["00:59:59", "01:00:00", "01:59:59", "02:00:00"].map(|t| quiet(&format!("2026-03-29T{t}Z"))),
+            [false, true, true, false]
+        );
+        // 25 October 2026: 02:00 BST is followed by 01:00 GMT, so half past one comes twice.
+        assert_eq!(["00:29:59", "00:30:00", "00:59:59"].map(|t| quiet(&format!("2026-10-25T{t}Z"))), [false, true, true]);
+        assert_eq!(["01:00:00", "01:30:00", "03:00:00"].map(|t| quiet(&format!("2026-10-25T{t}Z"))), [false, true, false]);
+    }
+
+    #[test]
+    fn a_night_nurse_may_be_answered_in_quiet_hours() {
+        let nurse = Listed { in_quiet_hours: true, ..Listed::allowed(id("5")) };
+        let consent = Consent { quiet: vec!["22:00-07:00".parse().unwrap()], ..listed([nurse]) };
+        assert!(matches!(consent.decide(&wishing(10), at("2026-11-20T23:00:00Z")), Decision::Countdown { .. }));
+    }
+
+    #[test]
+    fn spans_that_cannot_be_are_told() {
+        for text in ["", "22:00", "22-7", "24:00-07:00", "22:60-07:00", "2:00-07:00", "-1:00-07:00", "07:00-07:00", "22:00-07:00-08:00"] {
+            assert!(text.parse::<Quiet>().is_err(), "{text}");
+        }
+        assert_eq!("13:00 - 14:30".parse(), Ok(Quiet { from: Time::constant(13, 0, 0, 0), until: Time::constant(14, 30, 0, 0) }));
     }
 }

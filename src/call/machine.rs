@@ -167,6 +167,11 @@ impl Machine {
         (session.is_from(offer) && session.offer.reference.agrees_with(&offer.reference)).then_some(session.id)
     }
 
+    #[cfg(test)]
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
     /// Something happened. The event counts before any deadline that has passed meanwhile: a key pressed in time beats a
     /// timer that was served late.
     pub fn handle(&mut self, now: Now, event: Event) {

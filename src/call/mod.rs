@@ -7,6 +7,8 @@
 pub mod consent;
 pub mod machine;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use consent::Consent;
 pub use machine::{Devices, Limits, Machine};
