@@ -45,12 +45,12 @@ async function enter(fresh) {
   by("who-name").textContent = `Logged in as ${fullName(user)}`;
   by("who").hidden = false;
   by("login").hidden = true;
-  by("desk").hidden = false;
+  by("desk").hidden = by("link").hidden = false;
   document.body.dataset.login = "yes";
   const before = JSON.parse(sessionStorage.getItem(remembered) ?? "{}").resident;
   const first = [...residents.values()].sort(order)[0]?.id;
   select(residents.has(before) ? before : first);
-  by("video-call").focus();
+  by("before").focus();
 }
 
 by("logout").onclick = () => {
@@ -104,6 +104,7 @@ function list() {
     return row;
   });
   by("residents").replaceChildren(...rows);
+  by(`resident-${selected}`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
   if (selected !== undefined) by("residents").setAttribute("aria-activedescendant", `resident-${selected}`);
   present();
 }
@@ -117,7 +118,7 @@ function select(id) {
 }
 
 by("residents").onkeydown = (e) => {
-  const step = { ArrowDown: 1, ArrowUp: -1 }[e.key];
+  const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[e.key];
   if (!step) return;
   e.preventDefault();
   const ids = [...by("residents").children].map((row) => Number(row.id.slice(9)));
@@ -195,7 +196,8 @@ function dial(audioOnly) {
     over
   });
   by("camera").hidden = audioOnly;
-  by("hang-up").focus();
+  // not the button: Enter is the remote control's OK, and should not hang up
+  by("during").focus();
   present();
   call.start();
 }
@@ -221,7 +223,7 @@ function over(reason, bad) {
   status(since ? `${reason} after ${duration()}` : reason, bad);
   since = undefined;
   list();
-  if (document.activeElement === document.body || document.activeElement === by("hang-up")) by("video-call").focus();
+  if (document.activeElement === document.body) by("before").focus();
 }
 
 function pressed(b, on) {

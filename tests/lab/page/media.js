@@ -108,8 +108,10 @@ export class Ear {
     const samples = new Float32Array(analyser.fftSize);
     this.#timer = setInterval(() => {
       analyser.getFloatTimeDomainData(samples);
-      this.#meter.value = loudness(samples);
-      this.peak = Math.max(this.peak, this.#meter.value);
+      const now = loudness(samples);
+      this.peak = Math.max(this.peak, now);
+      // falls slowly: a short sound is seen too
+      this.#meter.value = Math.max(now, this.#meter.value - 0.06);
     }, 80);
   }
 

@@ -46,6 +46,7 @@ function show(now) {
   by("tv-input").textContent = inputNames[set.input] ?? set.input;
   by("tv-volume").textContent = set.volume === 0 ? "0 (muted)" : set.volume;
   loudspeaker();
+  if (before.box !== set.box) boxFact();
   if (before.power === "unknown") return;
   if (before.power !== set.power) say(on ? "Television on" : "Television in standby", on ? (inputNames[set.input] ?? "") : "");
   else if (before.input !== set.input) say(`Input ${inputNames[set.input] ?? set.input}`, inputNames[set.input] ?? set.input);
@@ -63,7 +64,7 @@ function say(spoken, shown) {
 }
 
 // ---- the screen ---------------------------------------------------------------------------------------------------------
-let newest, decoding = false, box, lastPicture = 0, rate = 0;
+let newest, decoding = false, box, lastPicture = -Infinity, rate = 0;
 
 /** Decodes the newest picture only: a slow machine shows fewer, never older ones. */
 async function picture(blob) {
@@ -143,21 +144,25 @@ function programme() {
   screen.lineTo(boat + w * 0.066, up - h * 0.01);
   screen.lineTo(boat + w * 0.033, up - h * 0.01);
   screen.fill();
-  screen.fillStyle = "#0009";
-  screen.fillRect(w * 0.04, h * 0.86, w * 0.34, h * 0.08);
-  screen.fillStyle = "#fff";
+  const caption = "Channel 1 · The Evening Tide";
   screen.font = `${h / 24}px sans-serif`;
-  screen.fillText("Channel 1 · The Evening Tide", w * 0.055, h * 0.915);
+  screen.fillStyle = "#0009";
+  screen.fillRect(w * 0.04, h * 0.86, screen.measureText(caption).width + w * 0.03, h * 0.08);
+  screen.fillStyle = "#fff";
+  screen.fillText(caption, w * 0.055, h * 0.915);
 }
 
 // The programme is drawn here, a few times a second, and only while it is seen.
 setInterval(() => {
   if (set.power === "on" && set.input !== "box") draw();
 }, 120);
-setInterval(() => {
+function boxFact() {
   const idle = performance.now() - lastPicture > 2500;
   const rateOfBox = idle ? "no picture" : `${box?.width ?? "?"}×${box?.height ?? "?"}, ${rate}/s`;
   by("tv-box").textContent = set.box ? rateOfBox : "not connected";
+}
+setInterval(() => {
+  boxFact();
   rate = 0;
 }, 1000);
 
