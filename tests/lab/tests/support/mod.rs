@@ -1,0 +1,119 @@
+//! What the lab's own tests share: a small HTTP client and a WebSocket that speaks JSON.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// Longer than anything takes here; a test that waits so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Answer {
+    pub status: u16,
+    pub headers: String,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or(Value::Null)
+    }
+}
+
+/// One request on its own connection.
+pub async fn http(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let address = base.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    request.push_str(body);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut text)).await.unwrap().unwrap();
+    let (headers, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = headers.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, headers: headers.to_lowercase(), body: body.to_owned() }
+}
+
+pub async fn json_call(base: &str, method: &str, path: &str, token: Option<&str>, body: &Value) -> Answer {
+    let bearer = token.map(|t| format!("Bearer {t}"));
+    let mut headers = vec![("content-type", "application/json")];
+    if let Some(bearer) = &bearer {
+        headers.push(("authorization", bearer));
+    }
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    http(base, method, path, &headers, &body).await
+}
+
+pub async fn login(base: &str, username: &str) -> String {
+    let fields = serde_json::json!({"username": username, "password": "password"});
+    let answer = json_call(base, "POST", "/api-token-auth/", None, &fields).await;
+    answer.json()["token"].as_str().unwrap().to_owned()
+}
+
+pub struct Socket(pub WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+#[derive(Debug, PartialEq)]
+pub enum Heard {
+    Json(Value),
+    /// Text that is no JSON.
+    Noise(String),
+    Closed(u16),
+    /// The connection ended without a close frame.
+    Cut,
+}
+
+impl Socket {
+    pub async fn open(url: &str) -> Self {
+        Self(tokio_tungstenite::connect_async(url).await.unwrap().0)
+    }
+
+    pub async fn send(&mut self, value: &Value) {
+        self.0.send(Message::Text(value.to_string().into())).await.unwrap();
+    }
+
+    pub async fn next(&mut self) -> Heard {
+        tokio::time::timeout(PATIENCE, async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        return serde_json::from_str(&text).map_or_else(|_| Heard::Noise(text.to_string()), Heard::Json);
+                    }
+                    Some(Ok(Message::Close(frame))) => return Heard::Closed(frame.map_or(1005, |f| f.code.into())),
+                    Some(Ok(_)) => {}
+                    Some(Err(Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(_) | Error::Io(_))) | None => {
+                        return Heard::Cut;
+                    }
+                    Some(Err(e)) => panic!("{e}"),
+                }
+            }
+        })
+        .await
+        .expect("a frame in time")
+    }
+
+    pub async fn json(&mut self) -> Value {
+        match self.next().await {
+            Heard::Json(value) => value,
+            other => panic!("not a frame: {other:?}"),
+        }
+    }
+
+    /// The next frame for which `wanted` holds.
+    pub async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let value = self.json().await;
+            if wanted(&value) {
+                return value;
+            }
+        }
+    }
+}
