@@ -4,8 +4,17 @@
 //! Nothing here is initialised before the first ring, and a `session::Session` is opened only on
 //! [`crate::call::Action::Connect`].
 
+pub mod adapt;
+mod camera;
 pub mod peer;
+mod pipeline;
 pub mod session;
+pub mod sound;
+mod source;
+pub mod stats;
+
+pub use pipeline::gstreamer;
+pub use session::MediaError;
 
 use bytes::Bytes;
 use std::sync::Arc;

@@ -1,0 +1,239 @@
+//! The camera: frames of one size, from a device or a test picture, to whoever takes them. When the device goes away
+//! a placeholder picture takes its place until it is back.
+
+use super::pipeline::{Closing, Time};
+use super::session::{CameraSource, Config};
+use super::source::{Fate, Plan, Source, lock};
+use super::{MediaEvent, PictureSink};
+use gstreamer as gst;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Placeholder pictures a second: enough for the far side not to think that the stream is stuck.
+const PLACEHOLDER_EVERY: Duration = Duration::from_millis(200);
+/// A USB camera may take seconds for its first picture.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// No picture for so long: lost.
+const STALL: Duration = Duration::from_secs(2);
+
+/// Takes one I420 frame in the camera's size, its time stamp being running time. Called on a streaming thread.
+pub type FrameTaker = Arc<dyn Fn(&gst::Sample) + Send + Sync>;
+
+/// Hands each frame to all who take frames.
+#[derive(Default)]
+pub struct Frames {
+    takers: Mutex<Vec<(u64, FrameTaker)>>,
+    next: AtomicU64,
+    /// Frames of the camera so far, placeholders not counted.
+    pub delivered: AtomicU64,
+}
+
+impl Frames {
+    /// Adds a taker; the answer removes it again.
+    pub fn add(&self, taker: FrameTaker) -> u64 {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        lock(&self.takers).push((id, taker));
+        id
+    }
+
+    /// Removes a taker.
+    pub fn remove(&self, id: u64) {
+        lock(&self.takers).retain(|(i, _)| *i != id);
+    }
+
+    fn push(&self, sample: &gst::Sample) {
+        let takers: Vec<_> = lock(&self.takers).iter().map(|(_, t)| t.clone()).collect();
+        for taker in takers {
+            taker(sample);
+        }
+    }
+}
+
+/// The open camera of a session.
+pub struct Camera {
+    source: Source,
+    /// Where its frames come out.
+    pub frames: Arc<Frames>,
+}
+
+impl Camera {
+    /// Starts opening the camera; it never fails for good, see [`MediaEvent::CameraLost`].
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn open(config: &Config, time: &Time, own: Arc<dyn PictureSink>, events: mpsc::Sender<MediaEvent>) -> std::io::Result<Camera> {
+        let frames = Arc::new(Frames::default());
+        let caps = frame_caps(config);
+        let push = {
+            let (frames, caps) = (frames.clone(), caps.clone());
+            move |buffer: &gst::BufferRef, running: gst::ClockTime| {
+                let mut frame = buffer.to_owned();
+                {
+                    let frame = frame.make_mut();
+                    frame.set_pts(running);
+                    frame.set_dts(gst::ClockTime::NONE);
+                }
+                let sample = gst::Sample::builder().buffer(&frame).caps(&caps).build();
+                frames.push(&sample);
+                own.push(&sample);
+            }
+        };
+        let deliver = {
+            let (push, frames) = (push.clone(), frames.clone());
+            Arc::new(move |sample: &gst::Sample, running: gst::ClockTime| {
+                if let Some(buffer) = sample.buffer() {
+                    frames.delivered.fetch_add(1, Ordering::Relaxed);
+                    push(buffer, running);
+                }
+            })
+        };
+        let placeholder = placeholder(config.width, config.height);
+        let device = config.camera.to_string();
+        let source = Source::start(
+            Plan {
+                name: "camera",
+                descriptions: descriptions(config),
+                deliver,
+                stand_in: Box::new(move |running| push(&placeholder, running)),
+                stand_in_every: PLACEHOLDER_EVERY,
+                patience: PATIENCE,
+                stall: STALL,
+                tell: Box::new(move |fate| {
+                    let event = match fate {
+                        Fate::Running => return,
+                        Fate::Lost(reason) => MediaEvent::CameraLost(lost(&device, &reason)),
+                        Fate::Back => MediaEvent::CameraBack,
+                    };
+                    let _ = events.try_send(event);
+                }),
+            },
+            time.clone(),
+        )?;
+        Ok(Camera { source, frames })
+    }
+
+    /// Starts closing the device. Idempotent.
+    pub fn close(&self) -> Option<Closing> {
+        self.source.close()
+    }
+}
+
+/// The caps of all frames, whatever the device gives.
+pub fn frame_caps(config: &Config) -> gst::Caps {
+    gst::Caps::builder("video/x-raw")
+        .field("format", "I420")
+        .field("width", config.width as i32)
+        .field("height", config.height as i32)
+        .field("framerate", gst::Fraction::new(config.fps as i32, 1))
+        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+        .build()
+}
+
+/// What to try when this is the reason.
+fn lost(device: &str, reason: &str) -> String {
+    let lower = reason.to_lowercase();
+    let advice = if lower.contains("no space left") {
+        "the USB bus has no bandwidth left: use another port without a hub, or a smaller picture"
+    } else if lower.contains("busy") {
+        "another program has it open: end that program"
+    } else if lower.contains("permission") {
+        "the daemon's user must be in the group `video`"
+    } else if lower.contains("no such") || lower.contains("cannot identify") {
+        "plug it in, or choose another device in the configuration"
+    } else {
+        "pull its plug and put it in again, or try another cable or port"
+    };
+    format!("camera {device}: {reason}; {advice}")
+}
+
+/// Ways to open the configured camera, best first.
+fn descriptions(config: &Config) -> Vec<String> {
+    let (w, h, fps) = (config.width, config.height, config.fps);
+    // The size is made here and nowhere else, letterboxed: a camera without the wanted size is used as it is.
+    let tail = format!(
+        "videorate drop-only=true max-rate={fps} ! videoconvert ! videoscale add-borders=true ! \
+         video/x-raw,format=I420,width={w},height={h},pixel-aspect-ratio=1/1 ! \
+         appsink name=out sync=false async=false max-buffers=2 drop=true"
+    );
+    match &config.camera {
+        CameraSource::None => Vec::new(),
+        CameraSource::Test => vec![format!(
+            "videotestsrc is-live=true pattern=smpte horizontal-speed=4 ! video/x-raw,format=I420,width={w},height={h},framerate={fps}/1 ! {tail}"
+        )],
+        CameraSource::Launch(text) => vec![format!("{text} ! {tail}")],
+        CameraSource::V4l2(path) => {
+            let source = format!("v4l2src device={} do-timestamp=true", quoted(path));
+            let exact = format!("width={w},height={h}");
+            // Raw 720p24 fills a USB 2 bus by itself, so compressed comes first; CSI cameras have only raw.
+            vec![
+                format!("{source} ! image/jpeg,{exact},framerate={fps}/1;image/jpeg,{exact},framerate=30/1 ! jpegdec ! {tail}"),
+                format!("{source} ! video/x-raw,{exact},framerate={fps}/1;video/x-raw,{exact},framerate=30/1 ! {tail}"),
+                format!("{source} ! image/jpeg ! jpegdec ! {tail}"),
+                format!("{source} ! video/x-raw ! {tail}"),
+            ]
+        }
+    }
+}
+
+/// A value inside a pipeline description.
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The picture that is sent while there is no camera: a dark field with a crossed-out camera.
+pub fn placeholder(width: u32, height: u32) -> gst::Buffer {
+    let (w, h) = (width as usize, height as usize);
+    let ch = h.div_ceil(2);
+    // GStreamer's default layout of I420: rows of luma rounded up to 4 bytes, of chroma likewise.
+    let (ls, cs) = (w.next_multiple_of(4), w.div_ceil(2).next_multiple_of(4));
+    let lh = h.next_multiple_of(2);
+    let mut data = vec![128u8; ls * lh + 2 * cs * ch];
+    let unit = (h as f32 / 12.0).max(1.0);
+    let (mx, my) = (w as f32 / 2.0, h as f32 / 2.0);
+    for y in 0..lh {
+        for x in 0..ls {
+            let (dx, dy) = ((x as f32 - mx) / unit, (y as f32 - my) / unit);
+            let body = (-2.2..=1.2).contains(&dx) && dy.abs() <= 1.3;
+            let lens = (1.2..=2.4).contains(&dx) && dy.abs() <= (dx - 1.0) * 0.8 + 0.1;
+            let stroke = (dx - dy).abs() <= 0.25 && dx.abs() <= 2.6;
+            let gap = (dx - dy).abs() <= 0.6 && dx.abs() <= 2.8;
+            data[y * ls + x] = if stroke {
+                200
+            } else if gap {
+                40
+            } else if body || lens {
+                150
+            } else {
+                40
+            };
+        }
+    }
+    gst::Buffer::from_slice(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compressed_format_is_asked_for_before_raw_and_any_size_is_better_than_none() {
+        let config = Config { camera: CameraSource::V4l2("/dev/video0".into()), ..Config::default() };
+        let ways = descriptions(&config);
+        assert!(ways[0].contains("image/jpeg,width=1280,height=720") && ways[0].contains("jpegdec"));
+        assert!(ways[1].contains("video/x-raw,width=1280,height=720"));
+        assert!(ways[3].contains("! video/x-raw ! videorate"));
+    }
+
+    #[test]
+    fn a_device_path_cannot_add_elements() {
+        assert_eq!(quoted(r#"/dev/v" ! filesink location="x"#), r#""/dev/v\" ! filesink location=\"x""#);
+    }
+
+    #[test]
+    fn a_full_usb_bus_is_said_in_plain_words() {
+        let line = lost("/dev/video0", "camera0: error (VIDIOC_STREAMON error 28, No space left on device)");
+        assert!(line.contains("/dev/video0") && line.contains("bandwidth") && line.contains("port"));
+    }
+}

@@ -1,0 +1,136 @@
+//! Sound out: frames of the microphone as Opus in RTP packets, with in-band FEC.
+
+use super::super::pipeline::{Closing, OnError, Pipeline, Time};
+use super::super::sound::{FRAME, microphone::Microphone};
+use super::super::source::lock;
+use super::super::stats::Sent;
+use super::super::{Codec, MediaError};
+use super::outlets::Outlets;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// bit/s: transparent for one voice.
+const BITRATE: u32 = 32_000;
+
+/// The Opus encoder with everybody who takes its packets.
+pub struct AudioEncoder {
+    pipeline: Mutex<Option<Pipeline>>,
+    encoder: gst::Element,
+    outlets: Arc<Outlets>,
+    microphone: Arc<Microphone>,
+    taker: u64,
+    failed: Arc<Mutex<Option<String>>>,
+    frames: Arc<AtomicU64>,
+}
+
+impl AudioEncoder {
+    /// Starts encoding what the microphone delivers.
+    ///
+    /// # Errors
+    /// This box has no Opus encoder.
+    pub fn start(time: &Time, microphone: Arc<Microphone>) -> Result<AudioEncoder, MediaError> {
+        let outlets = Arc::new(Outlets::default());
+        let failed: Arc<Mutex<Option<String>>> = Arc::default();
+        let on_error: OnError = {
+            let failed = failed.clone();
+            Arc::new(move |text| {
+                lock(&failed).get_or_insert(text);
+            })
+        };
+        // Expected loss switches the in-band copies on; without it the encoder makes none.
+        let description = format!(
+            "appsrc name=in is-live=true format=time max-buffers=50 max-bytes=0 max-time=0 leaky-type=downstream \
+             caps=\"audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=1\" ! \
+             opusenc name=encoder bitrate={BITRATE} frame-size=20 inband-fec=true packet-loss-percentage=5 audio-type=voice ! \
+             rtpopuspay name=pay mtu=1200 ! appsink name=out sync=false async=false buffer-list=false max-buffers=50 drop=true"
+        );
+        let start = || -> Result<_, String> {
+            let pipeline = Pipeline::build("audio encoder", &description, time, None, on_error)?;
+            let src = pipeline.element("in").and_then(|e| e.downcast::<gst_app::AppSrc>().ok()).ok_or("no appsrc")?;
+            let sink = pipeline.element("out").and_then(|e| e.downcast::<gst_app::AppSink>().ok()).ok_or("no appsink")?;
+            let encoder = pipeline.element("encoder").ok_or("no opusenc")?;
+            let to = outlets.clone();
+            sink.set_callbacks(
+                gst_app::AppSinkCallbacks::builder()
+                    .new_sample(move |sink| {
+                        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                        if let Some(map) = sample.buffer().and_then(|b| b.map_readable().ok()) {
+                            to.hand_out(&map);
+                        }
+                        Ok(gst::FlowSuccess::Ok)
+                    })
+                    .build(),
+            );
+            pipeline.play()?;
+            Ok((pipeline, src, encoder))
+        };
+        let (pipeline, src, encoder) =
+            start().map_err(|reason| MediaError(format!("Opus encoder: {reason}; install gstreamer1.0-plugins-base")))?;
+        let frames = Arc::new(AtomicU64::new(0));
+        let taker = {
+            let frames = frames.clone();
+            microphone.add(Arc::new(move |frame: &[i16; FRAME], running| {
+                let mut buffer = gst::Buffer::from_slice(frame.iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<u8>>());
+                if let Some(b) = buffer.get_mut() {
+                    b.set_pts(running);
+                    b.set_duration(gst::ClockTime::from_mseconds(10));
+                }
+                frames.fetch_add(1, Ordering::Relaxed);
+                let _ = src.push_buffer(buffer);
+            }))
+        };
+        Ok(AudioEncoder { pipeline: Mutex::new(Some(pipeline)), encoder, outlets, microphone, taker, failed, frames })
+    }
+
+    /// Its receivers.
+    pub fn outlets(&self) -> &Outlets {
+        &self.outlets
+    }
+
+    /// Four times a second: as many in-band copies as the loss asks for.
+    ///
+    /// # Errors
+    /// It cannot go on, and why.
+    pub fn tick(&self) -> Result<(), MediaError> {
+        if let Some(reason) = lock(&self.failed).take() {
+            return Err(MediaError(format!("Opus encoder: {reason}; reinstall gstreamer1.0-plugins-base")));
+        }
+        let percent = ((self.outlets.loss() * 100.0) as i32).clamp(5, 30);
+        if self.encoder.property::<i32>("packet-loss-percentage") != percent {
+            self.encoder.set_property("packet-loss-percentage", percent);
+        }
+        Ok(())
+    }
+
+    /// Its figures.
+    pub fn stats(&self) -> Sent {
+        Sent {
+            codec: Codec::Opus,
+            encoder: "opusenc".into(),
+            width: 0,
+            height: 0,
+            fps: 0,
+            target_bitrate: BITRATE,
+            packets: self.outlets.packets.load(Ordering::Relaxed),
+            bytes: self.outlets.bytes.load(Ordering::Relaxed),
+            frames: self.frames.load(Ordering::Relaxed),
+            frames_dropped: 0,
+            key_frames: 0,
+        }
+    }
+
+    /// Starts taking it down. Idempotent.
+    pub fn close(&self) -> Option<Closing> {
+        self.microphone.remove(self.taker);
+        lock(&self.pipeline).take().map(Pipeline::close)
+    }
+}
+
+impl Drop for AudioEncoder {
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}

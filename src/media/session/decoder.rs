@@ -1,0 +1,357 @@
+//! Pictures and sound in: RTP packets through jitter buffer and decoder to the outputs, in time.
+
+use super::super::pipeline::{Closing, OnError, Pipeline, Time};
+use super::super::sound::speaker::{Speaker, Voice};
+use super::super::source::lock;
+use super::super::stats::Received;
+use super::super::{Codec, KeyFrameRequest, Kind, MediaError, MediaEvent, PictureSink};
+use super::Config;
+use bytes::Bytes;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Key frames are asked for at most once in this time.
+const ASK_EVERY: Duration = Duration::from_millis(300);
+/// Packets come but no picture for so long: stuck.
+const STUCK: Duration = Duration::from_secs(1);
+/// What decoding and handing over may take on top of the jitter buffer before a picture is late.
+const DECODE: Duration = Duration::from_millis(30);
+/// More starts than this are no bad luck.
+const STARTS: u32 = 6;
+
+/// What a stream is presented on.
+pub enum Screen {
+    /// Pictures go here.
+    Picture(Arc<dyn PictureSink>),
+    /// Sound goes here.
+    Sound(Arc<Speaker>),
+}
+
+struct Running {
+    pipeline: Pipeline,
+    src: gst_app::AppSrc,
+    sink: gst::Element,
+    jitter_buffer: gst::Element,
+    element: &'static str,
+}
+
+struct Shared {
+    codec: Codec,
+    payload_type: u8,
+    config: Config,
+    time: Time,
+    screen: Screen,
+    voice: Option<Arc<Voice>>,
+    key_frame: KeyFrameRequest,
+    events: mpsc::Sender<MediaEvent>,
+    failed: Arc<Mutex<Option<String>>>,
+    asked: Mutex<Option<Instant>>,
+    flowing: AtomicBool,
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    frames: AtomicU64,
+    requests: AtomicU64,
+    width: AtomicU32,
+    height: AtomicU32,
+}
+
+#[derive(Default)]
+struct Core {
+    running: Option<Running>,
+    way: usize,
+    starts: u32,
+    closed: bool,
+    /// Frames and packets seen at the last look, and when the frames last moved.
+    frames: u64,
+    packets: u64,
+    moved: Option<Instant>,
+}
+
+/// A stream that is being received.
+pub struct Decoder {
+    shared: Arc<Shared>,
+    core: Mutex<Core>,
+}
+
+/// Decoder elements of this box, best first.
+fn ways(codec: Codec, hardware: bool) -> Vec<(&'static str, &'static str)> {
+    let all: &[(&str, bool, &str)] = match codec {
+        Codec::Opus => &[("opusdec", false, "opusdec plc=true use-inband-fec=true")],
+        Codec::Vp8 => &[("vp8dec", false, "vp8dec threads=1")],
+        Codec::H264 => &[
+            ("v4l2h264dec", true, "h264parse ! v4l2h264dec ! videoconvert"),
+            ("avdec_h264", false, "h264parse ! avdec_h264 max-threads=1 output-corrupt=false"),
+            ("openh264dec", false, "h264parse ! openh264dec"),
+        ],
+    };
+    all.iter()
+        .filter(|(element, hw, _)| (hardware || !hw) && gst::ElementFactory::find(element).is_some())
+        .map(|(element, _, text)| (*element, *text))
+        .collect()
+}
+
+impl Decoder {
+    /// Starts presenting a stream.
+    ///
+    /// # Errors
+    /// This box has no decoder for it.
+    #[allow(clippy::too_many_arguments)]
+    pub fn start(
+        codec: Codec,
+        payload_type: u8,
+        config: &Config,
+        time: &Time,
+        screen: Screen,
+        key_frame: KeyFrameRequest,
+        events: mpsc::Sender<MediaEvent>,
+    ) -> Result<Decoder, MediaError> {
+        let voice = match &screen {
+            Screen::Sound(speaker) => Some(speaker.voice()),
+            Screen::Picture(_) => None,
+        };
+        let decoder = Decoder {
+            shared: Arc::new(Shared {
+                codec,
+                payload_type,
+                config: config.clone(),
+                time: time.clone(),
+                screen,
+                voice,
+                key_frame,
+                events,
+                failed: Arc::default(),
+                asked: Mutex::default(),
+                flowing: AtomicBool::new(false),
+                packets: AtomicU64::new(0),
+                bytes: AtomicU64::new(0),
+                frames: AtomicU64::new(0),
+                requests: AtomicU64::new(0),
+                width: AtomicU32::new(0),
+                height: AtomicU32::new(0),
+            }),
+            core: Mutex::default(),
+        };
+        decoder.restart(&mut lock(&decoder.core)).map_err(|reason| decoder.shared.complaint(&reason))?;
+        Ok(decoder)
+    }
+
+    /// One RTP packet.
+    pub fn push(&self, packet: Bytes) {
+        self.shared.packets.fetch_add(1, Ordering::Relaxed);
+        self.shared.bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
+        let src = lock(&self.core).running.as_ref().map(|r| r.src.clone());
+        if let Some(src) = src {
+            let _ = src.push_buffer(gst::Buffer::from_slice(packet));
+        }
+    }
+
+    /// A sender report.
+    pub fn sender_report(&self, _ntp: u64, _rtp: u32) {}
+
+    /// Four times a second: asks for a key frame when stuck, and replaces a decoder that failed.
+    ///
+    /// # Errors
+    /// It cannot go on: which decoder and what to try.
+    pub fn tick(&self, now: Instant) -> Result<(), MediaError> {
+        let mut core = lock(&self.core);
+        if core.closed {
+            return Ok(());
+        }
+        if let Some(reason) = lock(&self.shared.failed).take() {
+            let element = core.running.as_ref().map_or("", |r| r.element);
+            log::warn!("decoder {element}: {reason}; starting again");
+            if core.starts >= STARTS {
+                return Err(self.shared.complaint(&format!("{element} failed {STARTS} times ({reason})")));
+            }
+            core.way += 1;
+            self.restart(&mut core).map_err(|reason| self.shared.complaint(&reason))?;
+            self.shared.ask(now);
+            return Ok(());
+        }
+        let (frames, packets) = (self.shared.frames.load(Ordering::Relaxed), self.shared.packets.load(Ordering::Relaxed));
+        let moved = *core.moved.get_or_insert(now);
+        if frames != core.frames || packets == core.packets {
+            core.moved = Some(now);
+        } else if self.shared.codec.kind() == Kind::Video && now.saturating_duration_since(moved) >= STUCK {
+            core.moved = Some(now);
+            self.shared.ask(now);
+        }
+        (core.frames, core.packets) = (frames, packets);
+        Ok(())
+    }
+
+    /// Its figures.
+    pub fn stats(&self) -> Received {
+        let core = lock(&self.core);
+        let s = &self.shared;
+        let jitter = core.running.as_ref().map(|r| r.jitter_buffer.property::<gst::Structure>("stats"));
+        let figure = |name: &str| jitter.as_ref().and_then(|j| j.get::<u64>(name).ok()).unwrap_or(0);
+        let dropped =
+            core.running.as_ref().and_then(|r| r.sink.property::<gst::Structure>("stats").get::<u64>("dropped").ok()).unwrap_or(0);
+        Received {
+            kind: s.codec.kind(),
+            codec: s.codec,
+            decoder: core.running.as_ref().map_or("", |r| r.element).into(),
+            width: s.width.load(Ordering::Relaxed),
+            height: s.height.load(Ordering::Relaxed),
+            packets: s.packets.load(Ordering::Relaxed),
+            bytes: s.bytes.load(Ordering::Relaxed),
+            lost: figure("num-lost"),
+            duplicates: figure("num-duplicates"),
+            jitter_ms: figure("avg-jitter") as f64 / 1e6,
+            frames: s.frames.load(Ordering::Relaxed),
+            frames_dropped: dropped,
+            key_frame_requests: s.requests.load(Ordering::Relaxed),
+            held_back_ms: 0.0,
+        }
+    }
+
+    /// Starts taking it down. Idempotent.
+    pub fn close(&self) -> Option<Closing> {
+        if let (Some(voice), Screen::Sound(speaker)) = (&self.shared.voice, &self.shared.screen) {
+            speaker.remove(voice);
+        }
+        let mut core = lock(&self.core);
+        core.closed = true;
+        core.running.take().map(|r| r.pipeline.close())
+    }
+
+    fn restart(&self, core: &mut Core) -> Result<(), String> {
+        if let Some(old) = core.running.take() {
+            let _ = old.pipeline.close();
+        }
+        let ways = ways(self.shared.codec, self.shared.config.hardware);
+        let mut reason = "no decoder on this box; install gstreamer1.0-libav (H.264) or gstreamer1.0-plugins-good (VP8)".to_owned();
+        if core.way >= ways.len() {
+            core.way = ways.len().saturating_sub(1);
+        }
+        while let Some((element, text)) = ways.get(core.way).copied() {
+            core.starts += 1;
+            lock(&self.shared.failed).take();
+            match self.shared.run(element, text) {
+                Ok(running) => {
+                    core.running = Some(running);
+                    return Ok(());
+                }
+                Err(e) => {
+                    reason = format!("{element} does not start ({})", lock(&self.shared.failed).take().unwrap_or(e));
+                    log::warn!("{reason}");
+                    core.way += 1;
+                }
+            }
+        }
+        Err(reason)
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}
+
+impl Shared {
+    fn complaint(&self, reason: &str) -> MediaError {
+        MediaError(format!(
+            "decoder for {:?}: {reason}; turn hardware decoding off in the configuration, or choose the other codec",
+            self.codec
+        ))
+    }
+
+    fn ask(&self, now: Instant) {
+        let mut asked = lock(&self.asked);
+        if asked.is_none_or(|t| now.saturating_duration_since(t) >= ASK_EVERY) {
+            *asked = Some(now);
+            drop(asked);
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            (self.key_frame)();
+        }
+    }
+
+    fn run(self: &Arc<Self>, element: &'static str, text: &str) -> Result<Running, String> {
+        let jitter_ms = self.config.jitter_buffer.as_millis();
+        let (caps, depay, tail) = match self.codec {
+            Codec::Vp8 => {
+                ("media=video,clock-rate=90000,encoding-name=VP8", "rtpvp8depay request-keyframe=true wait-for-keyframe=true", PICTURE_TAIL)
+            }
+            Codec::H264 => (
+                "media=video,clock-rate=90000,encoding-name=H264",
+                "rtph264depay request-keyframe=true wait-for-keyframe=true",
+                PICTURE_TAIL,
+            ),
+            Codec::Opus => ("media=audio,clock-rate=48000,encoding-name=OPUS", "rtpopusdepay", SOUND_TAIL),
+        };
+        let description = format!(
+            "appsrc name=in is-live=true format=time do-timestamp=true max-buffers=2000 max-bytes=0 max-time=0 leaky-type=downstream \
+             caps=\"application/x-rtp,{caps},payload={}\" ! rtpjitterbuffer name=jitter latency={jitter_ms} do-lost=true ! {depay} ! {text} ! {tail}",
+            self.payload_type
+        );
+        let failed = self.failed.clone();
+        let on_error: OnError = Arc::new(move |text| {
+            lock(&failed).get_or_insert(text);
+        });
+        let name = if self.codec.kind() == Kind::Audio { "audio decoder" } else { "video decoder" };
+        let pipeline = Pipeline::build(name, &description, &self.time, Some(self.config.jitter_buffer + DECODE), on_error)?;
+        let get = |name: &str| pipeline.element(name).ok_or_else(|| format!("no element `{name}`"));
+        let (jitter_buffer, sink) = (get("jitter")?, get("out")?);
+        let src = get("in")?.downcast::<gst_app::AppSrc>().map_err(|_| "no appsrc")?;
+        let out = sink.clone().downcast::<gst_app::AppSink>().map_err(|_| "no appsink")?;
+        // Weak: the pipeline belongs to the decoder, not the other way round.
+        let weak = Arc::downgrade(self);
+        if let Some(pad) = src.static_pad("src") {
+            let weak = weak.clone();
+            pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+                if info.event().and_then(|e| e.structure()).is_some_and(|s| s.name() == "GstForceKeyUnit")
+                    && let Some(shared) = weak.upgrade()
+                {
+                    shared.ask(Instant::now());
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+        out.set_callbacks(
+            gst_app::AppSinkCallbacks::builder()
+                .new_sample(move |sink| {
+                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                    let Some(shared) = weak.upgrade() else { return Err(gst::FlowError::Flushing) };
+                    shared.present(&sample);
+                    Ok(gst::FlowSuccess::Ok)
+                })
+                .build(),
+        );
+        pipeline.play()?;
+        Ok(Running { pipeline, src, sink, jitter_buffer, element })
+    }
+
+    /// A picture or a piece of sound that is due now.
+    fn present(&self, sample: &gst::Sample) {
+        match (&self.screen, &self.voice) {
+            (Screen::Picture(picture), _) => {
+                if let Some(s) = sample.caps().and_then(|c| c.structure(0)) {
+                    self.width.store(s.get::<i32>("width").unwrap_or(0).max(0) as u32, Ordering::Relaxed);
+                    self.height.store(s.get::<i32>("height").unwrap_or(0).max(0) as u32, Ordering::Relaxed);
+                }
+                picture.push(sample);
+            }
+            (Screen::Sound(_), Some(voice)) => {
+                if let Some(map) = sample.buffer().and_then(|b| b.map_readable().ok()) {
+                    voice.push(&map);
+                }
+            }
+            (Screen::Sound(_), None) => {}
+        }
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        if !self.flowing.swap(true, Ordering::Relaxed) {
+            let _ = self.events.try_send(MediaEvent::Flowing(self.codec.kind()));
+        }
+    }
+}
+
+// The queue lets the next picture be decoded while the last one waits for its time.
+const PICTURE_TAIL: &str = "queue max-size-buffers=3 max-size-bytes=0 max-size-time=0 ! video/x-raw ! appsink name=out sync=true async=false max-buffers=2 drop=true qos=true max-lateness=200000000";
+const SOUND_TAIL: &str = "audioconvert ! audioresample ! audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=2 ! appsink name=out sync=true async=false max-buffers=20 drop=true";

@@ -1,0 +1,566 @@
+//! The pipelines of one call. [`Session::open`] opens the devices; [`Session::send`] and [`Session::receive`] hang
+//! streams on them; [`Session::close`] closes the devices first and everything else with them.
+//!
+//! Each device, encoder and decoder is a pipeline of its own on one clock: what fails is replaced without the others
+//! noticing. Frames and samples pass between them in plain callbacks.
+
+mod audio_encoder;
+mod decoder;
+mod outlets;
+mod video_encoder;
+
+use super::camera::Camera;
+use super::pipeline::{CLOSE_WITHIN, Closing, Time, gstreamer};
+use super::sound::echo::Reference;
+use super::sound::microphone::Microphone;
+use super::sound::speaker::Speaker;
+use super::source::{Fate, lock};
+use super::stats::Statistics;
+use super::{Codec, Feedback, KeyFrameRequest, Kind, MediaEvent, Outlet, Outputs};
+use audio_encoder::AudioEncoder;
+use bytes::Bytes;
+use decoder::{Decoder, Screen};
+use gstreamer as gst;
+use outlets::Outlets;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak, mpsc as blocking};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use video_encoder::VideoEncoder;
+
+/// How often the session looks after its parts.
+const TICK: Duration = Duration::from_millis(250);
+/// Without microphone or speaker for so long, a call is over: nobody can talk.
+const SOUND_GONE: Duration = Duration::from_secs(15);
+/// Opening a microphone takes this long at most.
+const MICROPHONE_WITHIN: Duration = Duration::from_secs(4);
+
+/// Where pictures come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CameraSource {
+    /// There is no camera.
+    None,
+    /// A moving test picture.
+    Test,
+    /// A V4L2 device, e.g. `/dev/video0`.
+    V4l2(String),
+    /// A GStreamer source description, e.g. `libcamerasrc`: for cameras that V4L2 does not serve.
+    Launch(String),
+}
+
+/// Where sound comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MicrophoneSource {
+    /// Silence is sent.
+    None,
+    /// A test tone, half of each second.
+    Test,
+    /// An ALSA device, e.g. `default` or `plughw:CARD=C920`.
+    Alsa(String),
+    /// A GStreamer source description.
+    Launch(String),
+}
+
+/// Devices, sizes and rates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The camera.
+    pub camera: CameraSource,
+    /// The microphone.
+    pub microphone: MicrophoneSource,
+    /// Width of the picture that is sent at best, in pixels; even.
+    pub width: u32,
+    /// Height of it; even.
+    pub height: u32,
+    /// Frames a second, at best.
+    pub fps: u32,
+    /// Video bitrate, never more, in bit/s.
+    pub max_bitrate: u32,
+    /// Video bitrate, never less, in bit/s.
+    pub min_bitrate: u32,
+    /// Prefer the codec that costs this box less, at the price of some quality; see [`Config::codecs`].
+    pub power_saving: bool,
+    /// Use hardware encoders and decoders where the box has them.
+    pub hardware: bool,
+    /// How long packets wait for their predecessors: more bears more jitter and loss, and delays picture and sound.
+    pub jitter_buffer: Duration,
+    /// Take the played sound out of the microphone's.
+    pub echo_cancellation: bool,
+    /// The known part of the delay from handing over sound to hearing it: sound card and television.
+    pub playback_delay: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            camera: CameraSource::Test,
+            microphone: MicrophoneSource::Test,
+            width: 1280,
+            height: 720,
+            fps: 24,
+            max_bitrate: 2_000_000,
+            min_bitrate: 100_000,
+            power_saving: true,
+            hardware: true,
+            jitter_buffer: Duration::from_millis(100),
+            echo_cancellation: true,
+            playback_delay: Duration::from_millis(80),
+        }
+    }
+}
+
+impl Config {
+    /// The video codecs in the order in which they should be negotiated. x264 `ultrafast` takes less than half of the
+    /// CPU of VP8, and hardware encodes H.264 where it encodes anything; VP8 looks better at the same rate.
+    pub fn codecs(&self) -> [Codec; 2] {
+        if self.power_saving { [Codec::H264, Codec::Vp8] } else { [Codec::Vp8, Codec::H264] }
+    }
+}
+
+const LAUNCH: &str = "gst:";
+
+impl FromStr for CameraSource {
+    type Err = String;
+    /// `none`, `test`, the path of a V4L2 device, or `gst:` and a source description.
+    fn from_str(text: &str) -> Result<CameraSource, String> {
+        match text.trim() {
+            "none" => Ok(CameraSource::None),
+            "test" => Ok(CameraSource::Test),
+            path if path.starts_with('/') => Ok(CameraSource::V4l2(path.to_owned())),
+            t => t
+                .strip_prefix(LAUNCH)
+                .map(|d| CameraSource::Launch(d.trim().to_owned()))
+                .ok_or_else(|| format!("`{t}` is no camera; allowed: none, test, a device such as /dev/video0, gst:DESCRIPTION")),
+        }
+    }
+}
+
+impl FromStr for MicrophoneSource {
+    type Err = String;
+    /// `none`, `test`, `gst:` and a source description, or the name of an ALSA device.
+    fn from_str(text: &str) -> Result<MicrophoneSource, String> {
+        match text.trim() {
+            "" => Err("empty; allowed: none, test, an ALSA device such as default, gst:DESCRIPTION".to_owned()),
+            "none" => Ok(MicrophoneSource::None),
+            "test" => Ok(MicrophoneSource::Test),
+            t => Ok(match t.strip_prefix(LAUNCH) {
+                Some(d) => MicrophoneSource::Launch(d.trim().to_owned()),
+                None => MicrophoneSource::Alsa(t.to_owned()),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for CameraSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CameraSource::None => f.write_str("none"),
+            CameraSource::Test => f.write_str("test"),
+            CameraSource::V4l2(path) => f.write_str(path),
+            CameraSource::Launch(text) => write!(f, "{LAUNCH}{text}"),
+        }
+    }
+}
+
+impl fmt::Display for MicrophoneSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MicrophoneSource::None => f.write_str("none"),
+            MicrophoneSource::Test => f.write_str("test"),
+            MicrophoneSource::Alsa(device) => f.write_str(device),
+            MicrophoneSource::Launch(text) => write!(f, "{LAUNCH}{text}"),
+        }
+    }
+}
+
+/// Why a session or a stream of it could not be opened: which device and what to try.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MediaError(pub String);
+
+/// The open devices and pipelines of one call. Cheap to clone; [`Session::close`] closes the devices for all clones.
+#[derive(Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    time: Time,
+    outputs: Outputs,
+    events: mpsc::Sender<MediaEvent>,
+    camera: Option<Camera>,
+    microphone: Arc<Microphone>,
+    speaker: Arc<Speaker>,
+    video: Mutex<Vec<(Codec, Weak<VideoEncoder>)>>,
+    audio: Mutex<Weak<AudioEncoder>>,
+    decoders: Mutex<Vec<Weak<Decoder>>>,
+    sound: Arc<Mutex<SoundState>>,
+    camera_delivered: Mutex<(u64, bool)>,
+    closed: AtomicBool,
+    failed: AtomicBool,
+    _watch: blocking::Sender<()>,
+}
+
+/// What runs now.
+type Parts = (Vec<Arc<VideoEncoder>>, Option<Arc<AudioEncoder>>, Vec<Arc<Decoder>>);
+
+/// Since when microphone or speaker are gone, and why.
+#[derive(Default)]
+struct SoundState {
+    microphone: Option<(Instant, String)>,
+    speaker: Option<(Instant, String)>,
+}
+
+impl Session {
+    /// Opens microphone and, where permitted, camera. Blocks (devices): call from a blocking task.
+    ///
+    /// A camera that cannot be opened is [`MediaEvent::CameraLost`], not an error: the call goes on without it.
+    ///
+    /// # Errors
+    /// The microphone cannot be opened, or GStreamer itself does not work.
+    pub fn open(config: Config, camera: bool, outputs: Outputs, events: mpsc::Sender<MediaEvent>) -> Result<Session, MediaError> {
+        gstreamer()?;
+        let no_thread = |e: std::io::Error| MediaError(format!("the system has no thread left ({e}); raise TasksMax in the unit"));
+        let time = Time::start();
+        let camera = match config.camera {
+            CameraSource::None => None,
+            _ if !camera => None,
+            _ => Some(Camera::open(&config, &time, outputs.own.clone(), events.clone()).map_err(no_thread)?),
+        };
+        let sound: Arc<Mutex<SoundState>> = Arc::default();
+        let reference = Arc::new(Reference::default());
+        let (told, opened) = blocking::sync_channel(1);
+        let tell = {
+            let (sound, device) = (sound.clone(), config.microphone.to_string());
+            Box::new(move |fate: Fate| {
+                let state = match fate {
+                    Fate::Running | Fate::Back => None,
+                    Fate::Lost(reason) => Some(format!("microphone {device}: {reason}; {}", sound_advice(&reason))),
+                };
+                if let Some(line) = &state {
+                    log::warn!("{line}");
+                }
+                lock(&sound).microphone = state.clone().map(|line| (Instant::now(), line));
+                let _ = told.try_send(state);
+            })
+        };
+        let microphone = Arc::new(Microphone::open(&config, &time, reference.clone(), tell).map_err(no_thread)?);
+        let tell = {
+            let (sound, device) = (sound.clone(), if let super::SoundOut::Alsa(d) = &outputs.sound { d.clone() } else { String::new() });
+            Box::new(move |gone: Option<String>| {
+                let line = gone.map(|reason| format!("sound output {device}: {reason}; {}", sound_advice(&reason)));
+                if let Some(line) = &line {
+                    log::warn!("{line}");
+                }
+                lock(&sound).speaker = line.map(|line| (Instant::now(), line));
+            })
+        };
+        let speaker = Arc::new(Speaker::open(outputs.sound.clone(), time.clone(), reference, tell).map_err(no_thread)?);
+        let (watch, ended) = blocking::channel();
+        let inner = Arc::new(Inner {
+            config,
+            time,
+            outputs,
+            events,
+            camera,
+            microphone,
+            speaker,
+            video: Mutex::default(),
+            audio: Mutex::default(),
+            decoders: Mutex::default(),
+            sound,
+            camera_delivered: Mutex::new((0, false)),
+            closed: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            _watch: watch,
+        });
+        let session = Session { inner };
+        match opened.recv_timeout(MICROPHONE_WITHIN) {
+            Ok(None) => {}
+            Ok(Some(line)) => return Err(MediaError(line)),
+            Err(_) => {
+                return Err(MediaError(format!(
+                    "microphone {}: it does not open; pull its plug and put it in again",
+                    session.inner.config.microphone
+                )));
+            }
+        }
+        let weak = Arc::downgrade(&session.inner);
+        std::thread::Builder::new().name("media-session".into()).spawn(move || look_after(&weak, &ended)).map_err(no_thread)?;
+        Ok(session)
+    }
+
+    /// Starts encoding with `codec` and hands RTP packets (this payload type, any SSRC) to `outlet` until dropped.
+    ///
+    /// # Errors
+    /// There is no camera, the session is closed, or this box has no encoder for the codec.
+    pub fn send(&self, codec: Codec, payload_type: u8, outlet: Outlet) -> Result<Sending, MediaError> {
+        let inner = &self.inner;
+        inner.still_open()?;
+        let (encoder, id) = match codec.kind() {
+            Kind::Audio => {
+                let mut slot = lock(&inner.audio);
+                let encoder = match slot.upgrade() {
+                    Some(encoder) => encoder,
+                    None => {
+                        let encoder = Arc::new(AudioEncoder::start(&inner.time, inner.microphone.clone())?);
+                        *slot = Arc::downgrade(&encoder);
+                        encoder
+                    }
+                };
+                let id = encoder.outlets().add(payload_type, outlet, None);
+                (Encoder::Audio(encoder), id)
+            }
+            Kind::Video => {
+                let camera = inner
+                    .camera
+                    .as_ref()
+                    .ok_or_else(|| MediaError("camera none: there is no picture to send; choose a camera in the configuration".into()))?;
+                let mut slots = lock(&inner.video);
+                slots.retain(|(_, e)| e.strong_count() > 0);
+                let running = slots.iter().find(|(c, _)| *c == codec).and_then(|(_, e)| e.upgrade());
+                let encoder = match running {
+                    Some(encoder) => encoder,
+                    None => {
+                        let encoder = Arc::new(VideoEncoder::start(codec, &inner.config, &inner.time, camera.frames.clone())?);
+                        slots.retain(|(c, _)| *c != codec);
+                        slots.push((codec, Arc::downgrade(&encoder)));
+                        encoder
+                    }
+                };
+                let id = encoder.outlets().add(payload_type, outlet, Some(encoder.limits()));
+                encoder.key_frame();
+                (Encoder::Video(encoder), id)
+            }
+        };
+        Ok(Sending { encoder, id })
+    }
+
+    /// Starts presenting a stream that arrives with this codec and payload type, until dropped.
+    ///
+    /// # Errors
+    /// The session is closed, or this box has no decoder for the codec.
+    pub fn receive(&self, codec: Codec, payload_type: u8, key_frame: KeyFrameRequest) -> Result<Receiving, MediaError> {
+        let inner = &self.inner;
+        inner.still_open()?;
+        let screen = match codec.kind() {
+            Kind::Audio => Screen::Sound(inner.speaker.clone()),
+            Kind::Video => Screen::Picture(inner.outputs.remote.clone()),
+        };
+        let decoder = Arc::new(Decoder::start(codec, payload_type, &inner.config, &inner.time, screen, key_frame, inner.events.clone())?);
+        let mut decoders = lock(&inner.decoders);
+        decoders.retain(|d| d.strong_count() > 0);
+        decoders.push(Arc::downgrade(&decoder));
+        Ok(Receiving { decoder })
+    }
+
+    /// Sends silence while `true`.
+    pub fn mute(&self, muted: bool) {
+        self.inner.microphone.mute(muted);
+    }
+
+    /// The figures of the call so far.
+    pub fn statistics(&self) -> Statistics {
+        self.inner.statistics()
+    }
+
+    /// Closes camera and microphone within 250 ms, whatever happens, then everything else. Idempotent.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+}
+
+impl Inner {
+    fn still_open(&self) -> Result<(), MediaError> {
+        if self.closed.load(Ordering::SeqCst) { Err(MediaError("the call is over".into())) } else { Ok(()) }
+    }
+
+    fn parts(&self) -> Parts {
+        (
+            lock(&self.video).iter().filter_map(|(_, e)| e.upgrade()).collect(),
+            lock(&self.audio).upgrade(),
+            lock(&self.decoders).iter().filter_map(Weak::upgrade).collect(),
+        )
+    }
+
+    fn statistics(&self) -> Statistics {
+        let (video, audio, decoders) = self.parts();
+        Statistics {
+            sent: video.iter().map(|e| e.stats()).chain(audio.iter().map(|e| e.stats())).collect(),
+            received: decoders.iter().map(|d| d.stats()).collect(),
+            camera: self.camera.as_ref().map(|_| lock(&self.camera_delivered).1),
+            echo: self.microphone.echo(),
+        }
+    }
+
+    fn tick(&self) {
+        let now = Instant::now();
+        if let Some(camera) = &self.camera {
+            let delivered = camera.frames.delivered.load(Ordering::Relaxed);
+            let mut seen = lock(&self.camera_delivered);
+            *seen = (delivered, delivered != seen.0);
+        }
+        let (video, audio, decoders) = self.parts();
+        let mut failure = video.iter().find_map(|e| e.tick(now).err());
+        failure = failure.or_else(|| audio.and_then(|e| e.tick().err()));
+        failure = failure.or_else(|| decoders.iter().find_map(|d| d.tick(now).err()));
+        {
+            let sound = lock(&self.sound);
+            for (since, line) in [&sound.microphone, &sound.speaker].into_iter().flatten() {
+                if now.saturating_duration_since(*since) >= SOUND_GONE {
+                    failure = failure.or_else(|| Some(MediaError(line.clone())));
+                }
+            }
+        }
+        if let Some(MediaError(line)) = failure
+            && !self.failed.swap(true, Ordering::SeqCst)
+        {
+            let _ = self.events.try_send(MediaEvent::Failed(line));
+        }
+    }
+
+    fn close(&self) {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let deadline = Instant::now() + CLOSE_WITHIN;
+        // Devices first; all of them are on their way down before any of them is waited for.
+        let mut closing: Vec<Closing> = self.camera.as_ref().and_then(Camera::close).into_iter().chain(self.microphone.close()).collect();
+        self.speaker.close();
+        let (video, audio, decoders) = self.parts();
+        closing.extend(video.iter().filter_map(|e| e.close()));
+        closing.extend(audio.iter().filter_map(|e| e.close()));
+        closing.extend(decoders.iter().filter_map(|d| d.close()));
+        for part in closing {
+            if !part.wait(deadline) {
+                log::warn!("a device or codec of the call takes longer than {} ms to close; its driver hangs", CLOSE_WITHIN.as_millis());
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The session's own thread: looks after the parts until the session is gone.
+fn look_after(session: &Weak<Inner>, ended: &blocking::Receiver<()>) {
+    while let Err(blocking::RecvTimeoutError::Timeout) = ended.recv_timeout(TICK) {
+        match session.upgrade() {
+            Some(inner) if !inner.closed.load(Ordering::SeqCst) => inner.tick(),
+            _ => return,
+        }
+    }
+}
+
+/// What to try when a sound device gives this reason.
+fn sound_advice(reason: &str) -> &'static str {
+    let lower = reason.to_lowercase();
+    if lower.contains("busy") {
+        "another program has it open: end that program"
+    } else if lower.contains("permission") {
+        "the daemon's user must be in the group `audio`"
+    } else {
+        "`arecord -L` and `aplay -L` list the devices; check the plug and the name in the configuration"
+    }
+}
+
+enum Encoder {
+    Audio(Arc<AudioEncoder>),
+    Video(Arc<VideoEncoder>),
+}
+
+impl Encoder {
+    fn outlets(&self) -> &Outlets {
+        match self {
+            Encoder::Audio(e) => e.outlets(),
+            Encoder::Video(e) => e.outlets(),
+        }
+    }
+}
+
+/// A running encoder.
+pub struct Sending {
+    encoder: Encoder,
+    id: u64,
+}
+
+impl Sending {
+    /// The far side needs a key frame (PLI, FIR, just connected).
+    pub fn key_frame(&self) {
+        if let Encoder::Video(encoder) = &self.encoder {
+            encoder.key_frame();
+        }
+    }
+
+    /// The far side's view of what it gets; bitrate, picture size and rate follow it.
+    pub fn feedback(&self, feedback: Feedback) {
+        self.encoder.outlets().feedback(self.id, Instant::now(), feedback);
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.encoder.outlets().remove(self.id);
+    }
+}
+
+/// A running decoder.
+pub struct Receiving {
+    decoder: Arc<Decoder>,
+}
+
+impl Receiving {
+    /// One RTP packet as it came (repairs already unwrapped).
+    pub fn push(&self, packet: Bytes) {
+        self.decoder.push(packet);
+    }
+
+    /// A sender report of this stream (RFC 3550 6.4.1): NTP time and the RTP time of the same instant, for lip sync.
+    pub fn sender_report(&self, ntp: u64, rtp: u32) {
+        self.decoder.sender_report(ntp, rtp);
+    }
+}
+
+/// Lets through so many frames a second, evenly.
+#[derive(Debug)]
+struct FrameRate {
+    interval: gst::ClockTime,
+    next: Option<gst::ClockTime>,
+}
+
+impl FrameRate {
+    fn new(fps: u32) -> FrameRate {
+        FrameRate { interval: gst::ClockTime::from_nseconds(1_000_000_000 / u64::from(fps.max(1))), next: None }
+    }
+
+    fn set(&mut self, fps: u32) {
+        self.interval = FrameRate::new(fps).interval;
+    }
+
+    /// Whether the frame of this time is let through.
+    fn due(&mut self, at: gst::ClockTime) -> bool {
+        // A camera's frames jitter: one that comes a little early is on time.
+        let slack = self.interval / 4;
+        match self.next {
+            Some(next) if at + slack < next => false,
+            // Steady while frames come; anew after a pause or a jump.
+            Some(next) if at < next + self.interval => {
+                self.next = Some(next + self.interval);
+                true
+            }
+            _ => {
+                self.next = Some(at + self.interval);
+                true
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! What happens to the microphone's sound before it is sent: the echo of the played sound is taken out (WebRTC's AEC3),
+//! then noise, then the level is evened.
+
+use super::super::source::lock;
+use super::FRAME;
+use sonora::config::{AdaptiveDigital, EchoCanceller, GainController2, MaxProcessingRate, NoiseSuppression, Pipeline};
+use sonora::{AudioProcessing, StreamConfig};
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// Reference frames kept at most: a microphone that hangs must not let them grow. 1 s.
+const REFERENCE_FRAMES: usize = 100;
+
+/// Played sound on its way from the speaker to the canceller: mono frames of 10 ms.
+#[derive(Default)]
+pub struct Reference {
+    frames: Mutex<VecDeque<[i16; FRAME]>>,
+}
+
+impl Reference {
+    /// Tells what is being played now (interleaved stereo, 10 ms).
+    pub fn played(&self, stereo: &[i16]) {
+        let mut mono = [0i16; FRAME];
+        for (out, pair) in mono.iter_mut().zip(stereo.chunks_exact(2)) {
+            *out = ((i32::from(pair[0]) + i32::from(pair[1])) / 2) as i16;
+        }
+        let mut frames = lock(&self.frames);
+        if frames.len() >= REFERENCE_FRAMES {
+            frames.pop_front();
+        }
+        frames.push_back(mono);
+    }
+
+    fn take(&self) -> Option<[i16; FRAME]> {
+        lock(&self.frames).pop_front()
+    }
+}
+
+/// Figures of the canceller.
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
+pub struct EchoStats {
+    /// How much weaker the echo leaves than it came, in dB.
+    pub erle_db: Option<f64>,
+    /// The delay it found between playing and hearing, in milliseconds.
+    pub delay_ms: Option<i32>,
+}
+
+/// The microphone's processing, 48 kHz mono in frames of 10 ms.
+pub struct Canceller {
+    apm: AudioProcessing,
+    hint_ms: i32,
+}
+
+impl Canceller {
+    /// `playback_delay` is the known part of the way from handing sound over to hearing it (sound card, television).
+    pub fn new(playback_delay: Duration) -> Canceller {
+        let mono = StreamConfig::new(48_000, 1);
+        let config = sonora::Config {
+            // 32 kHz inside costs a third less, and a voice has nothing above 16 kHz.
+            pipeline: Pipeline { maximum_internal_processing_rate: MaxProcessingRate::Rate32kHz, ..Pipeline::default() },
+            echo_canceller: Some(EchoCanceller::default()),
+            noise_suppression: Some(NoiseSuppression::default()),
+            // A resident sits metres away from the microphone: gain is needed, but not the hiss of 50 dB of it.
+            gain_controller2: Some(GainController2 {
+                adaptive_digital: Some(AdaptiveDigital { max_gain_db: 30.0, initial_gain_db: 8.0, ..AdaptiveDigital::default() }),
+                ..GainController2::default()
+            }),
+            ..sonora::Config::default()
+        };
+        Canceller::with(config, mono, playback_delay)
+    }
+
+    fn with(config: sonora::Config, mono: StreamConfig, playback_delay: Duration) -> Canceller {
+        Canceller {
+            apm: AudioProcessing::builder().config(config).capture_config(mono).render_config(mono).build(),
+            hint_ms: playback_delay.as_millis().min(500) as i32,
+        }
+    }
+
+    /// Processes one frame of the microphone in place, after all that was played before it.
+    pub fn process(&mut self, reference: &Reference, frame: &mut [i16; FRAME]) {
+        let mut scratch = [0i16; FRAME];
+        while let Some(played) = reference.take() {
+            // The formats are ours and right, the only error there is.
+            let _ = self.apm.process_render_i16(&played, &mut scratch);
+        }
+        let _ = self.apm.set_stream_delay_ms(self.hint_ms);
+        if self.apm.process_capture_i16(&frame[..], &mut scratch).is_ok() {
+            *frame = scratch;
+        }
+    }
+
+    /// Its figures now.
+    pub fn stats(&self) -> EchoStats {
+        let s = self.apm.statistics();
+        EchoStats { erle_db: s.echo_return_loss_enhancement, delay_ms: s.delay_ms }
+    }
+}

@@ -1,0 +1,165 @@
+//! The microphone: 48 kHz mono in frames of 10 ms, cleaned of echo, to whoever takes them. Silence takes its place while
+//! the device is away.
+
+use super::super::camera::quoted;
+use super::super::pipeline::{Closing, Time};
+use super::super::session::{Config, MicrophoneSource};
+use super::super::source::{Fate, Plan, Source, lock};
+use super::echo::{Canceller, EchoStats, Reference};
+use super::{FRAME, FRAME_TIME};
+use gstreamer as gst;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Takes one frame and its running time. Called on a streaming thread.
+pub type VoiceTaker = Arc<dyn Fn(&[i16; FRAME], gst::ClockTime) + Send + Sync>;
+
+/// What the streaming thread works with.
+struct Desk {
+    takers: Mutex<Vec<(u64, VoiceTaker)>>,
+    next: AtomicU64,
+    muted: AtomicBool,
+    work: Mutex<Work>,
+    echo: Option<Arc<Reference>>,
+}
+
+struct Work {
+    /// Samples short of a frame.
+    rest: Vec<i16>,
+    canceller: Option<Canceller>,
+}
+
+/// The open microphone of a session.
+pub struct Microphone {
+    source: Source,
+    desk: Arc<Desk>,
+}
+
+impl Microphone {
+    /// Starts opening it. `tell` hears what becomes of the device. `echo` is what the speaker plays.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn open(config: &Config, time: &Time, echo: Arc<Reference>, tell: Box<dyn Fn(Fate) + Send>) -> std::io::Result<Microphone> {
+        // A test tone goes out as it is: noise suppression would take it for noise.
+        let real = matches!(config.microphone, MicrophoneSource::Alsa(_) | MicrophoneSource::Launch(_));
+        let canceller = (real && config.echo_cancellation).then(|| Canceller::new(config.playback_delay));
+        let echo = canceller.is_some().then_some(echo);
+        let desk = Arc::new(Desk {
+            takers: Mutex::default(),
+            next: AtomicU64::new(0),
+            muted: AtomicBool::new(false),
+            work: Mutex::new(Work { rest: Vec::with_capacity(4 * FRAME), canceller }),
+            echo,
+        });
+        let deliver = {
+            let desk = desk.clone();
+            Arc::new(move |sample: &gst::Sample, running: gst::ClockTime| {
+                if let Some(map) = sample.buffer().and_then(|b| b.map_readable().ok()) {
+                    desk.take(map.as_slice(), running);
+                }
+            })
+        };
+        let stand_in = {
+            let desk = desk.clone();
+            // Two frames of silence each 20 ms.
+            Box::new(move |running: gst::ClockTime| {
+                for i in 0..2 {
+                    desk.hand_on(&[0; FRAME], running + gst::ClockTime::from_mseconds(10 * i));
+                }
+            })
+        };
+        let source = Source::start(
+            Plan {
+                name: "microphone",
+                descriptions: vec![description(config)],
+                deliver,
+                stand_in,
+                stand_in_every: 2 * FRAME_TIME,
+                patience: Duration::from_secs(3),
+                stall: Duration::from_secs(2),
+                tell,
+            },
+            time.clone(),
+        )?;
+        Ok(Microphone { source, desk })
+    }
+
+    /// Adds a taker; the answer removes it again.
+    pub fn add(&self, taker: VoiceTaker) -> u64 {
+        let id = self.desk.next.fetch_add(1, Ordering::Relaxed);
+        lock(&self.desk.takers).push((id, taker));
+        id
+    }
+
+    /// Removes a taker.
+    pub fn remove(&self, id: u64) {
+        lock(&self.desk.takers).retain(|(i, _)| *i != id);
+    }
+
+    /// Silence instead of sound, while `true`.
+    pub fn mute(&self, muted: bool) {
+        self.desk.muted.store(muted, Ordering::Relaxed);
+    }
+
+    /// Figures of the echo canceller, if there is one.
+    pub fn echo(&self) -> Option<EchoStats> {
+        lock(&self.desk.work).canceller.as_ref().map(Canceller::stats)
+    }
+
+    /// Starts closing the device. Idempotent.
+    pub fn close(&self) -> Option<Closing> {
+        self.source.close()
+    }
+}
+
+impl Desk {
+    /// Cuts what the device gives (s16le) into frames.
+    fn take(&self, bytes: &[u8], running: gst::ClockTime) {
+        let mut work = lock(&self.work);
+        let before = work.rest.len() as u64;
+        work.rest.extend(bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])));
+        // The frame begins with what was left over from the buffer before.
+        let mut start = running.saturating_sub(gst::ClockTime::from_nseconds(before * 1_000_000_000 / 48_000));
+        let frames = work.rest.len() / FRAME;
+        for i in 0..frames {
+            let mut frame = [0i16; FRAME];
+            frame.copy_from_slice(&work.rest[i * FRAME..(i + 1) * FRAME]);
+            if let (Some(canceller), Some(echo)) = (&mut work.canceller, &self.echo) {
+                canceller.process(echo, &mut frame);
+            }
+            // Muted here, behind the canceller: it keeps listening and is right when the sound is let through again.
+            if self.muted.load(Ordering::Relaxed) {
+                frame.fill(0);
+            }
+            self.hand_on(&frame, start);
+            start += gst::ClockTime::from_mseconds(10);
+        }
+        work.rest.drain(..frames * FRAME);
+    }
+
+    fn hand_on(&self, frame: &[i16; FRAME], running: gst::ClockTime) {
+        let takers: Vec<_> = lock(&self.takers).iter().map(|(_, t)| t.clone()).collect();
+        for taker in takers {
+            taker(frame, running);
+        }
+    }
+}
+
+fn description(config: &Config) -> String {
+    let tail = "audioconvert ! audioresample ! audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=1 ! \
+                appsink name=out sync=false async=false max-buffers=20 drop=true";
+    match &config.microphone {
+        MicrophoneSource::None => format!("audiotestsrc is-live=true wave=silence samplesperbuffer=480 ! {tail}"),
+        // Half a second of tone each second: heard as alive, and its edges show delay.
+        MicrophoneSource::Test => format!(
+            "audiotestsrc is-live=true wave=ticks freq=440 sine-periods-per-tick=220 apply-tick-ramp=true tick-interval=1000000000 volume=0.25 samplesperbuffer=480 ! {tail}"
+        ),
+        MicrophoneSource::Launch(text) => format!("{text} ! {tail}"),
+        // The ring buffer is deep and the period short: late wake-ups lose nothing, early ones cost no delay.
+        MicrophoneSource::Alsa(device) => {
+            format!("alsasrc device={} buffer-time=100000 latency-time=10000 provide-clock=false ! {tail}", quoted(device))
+        }
+    }
+}
