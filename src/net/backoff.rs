@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-/// Delays that double from `base` to `cap`, each drawn evenly between nothing and that bound ("full jitter"), but never
-/// below `floor`.
+/// Delays that double from `base` to `cap`, each drawn evenly between `floor` and that bound ("full jitter").
 #[derive(Debug, Clone)]
 pub struct Backoff {
     floor: Duration,
@@ -28,7 +27,8 @@ impl Backoff {
     pub fn next(&mut self, random: f64) -> Duration {
         let bound = self.bound();
         self.attempt = self.attempt.saturating_add(1);
-        bound.mul_f64(random.clamp(0.0, 1.0)).max(self.floor)
+        // Drawn above the floor, not cut off at it: else a tenth of a thousand boxes would meet exactly there.
+        self.floor + bound.saturating_sub(self.floor).mul_f64(random.clamp(0.0, 1.0))
     }
 
     /// It worked: start over.

@@ -1,7 +1,7 @@
 //! What a Chatta line has to be told, with the defaults where contracts/chatta.md gives one.
 
 use crate::call::LineId;
-use crate::pusher::Endpoint;
+use crate::pusher::{self, Endpoint};
 use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
@@ -100,12 +100,21 @@ pub struct Times {
     pub farewell: Duration,
     /// First and longest bound of the wait between two logins.
     pub login_retry: (Duration, Duration),
+    /// Of the connection for events.
+    pub pusher: pusher::Times,
 }
 
 impl Default for Times {
     fn default() -> Self {
         let s = Duration::from_secs;
-        Self { rest: s(10), keep_reply: s(60), keep_reply_online: s(10), farewell: s(2), login_retry: (s(1), s(300)) }
+        Self {
+            rest: s(10),
+            keep_reply: s(60),
+            keep_reply_online: s(10),
+            farewell: s(2),
+            login_retry: (s(1), s(300)),
+            pusher: pusher::Times::default(),
+        }
     }
 }
 

@@ -1,0 +1,481 @@
+//! The line's task: commands, news and answers in, one at a time; nothing in it waits for anything else.
+
+use super::Settings;
+use super::account::{Account, renew};
+use super::events::{self, POWER_NORMAL};
+use super::intake::{Intake, Word};
+use super::replies::Replies;
+use super::rest::{Rest, RestError};
+use super::token::claims;
+use crate::call::{LineId, Offer};
+use crate::line::{LineCommand, LineEvent, LineState};
+use crate::net::backoff::Backoff;
+use crate::pusher::{Authorisation, Client, News, Outcome, Plan, Trigger};
+use crate::room::Ticket;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+/// Events that may wait for the agent; beyond that nothing more is read from the connection.
+const OUTBOX: usize = 32;
+/// Tickets that may be under way; a call needs one.
+const TICKETS: usize = 8;
+/// Between two attempts of anything; a refusal is never answered in a tight loop.
+const FLOOR: Duration = Duration::from_millis(200);
+/// For the client to leave.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// A signature that is wanted.
+struct Signature {
+    socket: String,
+    channel: String,
+}
+
+/// A ticket that is wanted.
+struct Wanted {
+    offer: Offer,
+    answer: oneshot::Sender<Result<Ticket, String>>,
+    until: Instant,
+}
+
+/// An answer of the API. `with`: which login it was asked with.
+enum Done {
+    Account(Result<Account, String>),
+    Signature { signature: Signature, with: u64, again: bool, answer: Result<Authorisation, RestError> },
+    Ticket { wanted: Wanted, with: u64, again: bool, answer: Result<Zeroizing<String>, RestError> },
+    Customer(Result<(), RestError>),
+}
+
+/// What woke the task.
+enum Step {
+    Command(Option<LineCommand>),
+    News(Option<News>),
+    Done(Result<Done, JoinError>),
+    Time,
+}
+
+pub struct Line {
+    settings: Arc<Settings>,
+    tls: Arc<rustls::ClientConfig>,
+    rest: Rest,
+    events: mpsc::Sender<(LineId, LineEvent)>,
+    outbox: VecDeque<LineEvent>,
+    account: Option<Account>,
+    /// Counts the logins.
+    logins: u64,
+    login_running: bool,
+    /// The token was refused, so that it is not enough to refresh it.
+    token_refused: bool,
+    login_at: Option<Instant>,
+    login_backoff: Backoff,
+    /// Refusals lead to a new login, but not endlessly: a forbidden channel stays forbidden.
+    relogin_from: Option<Instant>,
+    relogin_backoff: Backoff,
+    client: Option<Client>,
+    client_at: Option<Instant>,
+    online: bool,
+    signatures: Vec<Signature>,
+    tickets: Vec<Wanted>,
+    jobs: JoinSet<Done>,
+    replies: Replies,
+    intake: Intake,
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Line {
+    pub fn new(settings: Arc<Settings>, tls: Arc<rustls::ClientConfig>, events: mpsc::Sender<(LineId, LineEvent)>) -> Self {
+        let times = &settings.times;
+        let backoff = || Backoff::new(FLOOR, times.login_retry.0, times.login_retry.1);
+        Self {
+            rest: Rest::new(&settings.api, tls.clone(), times.rest).expect("the daemon's TLS configuration is one of rustls"),
+            outbox: VecDeque::new(),
+            account: None,
+            logins: 0,
+            login_running: false,
+            token_refused: false,
+            login_at: None,
+            login_backoff: backoff(),
+            relogin_from: None,
+            relogin_backoff: backoff(),
+            client: None,
+            client_at: None,
+            online: false,
+            signatures: Vec::new(),
+            tickets: Vec::new(),
+            jobs: JoinSet::new(),
+            replies: Replies::new(times.keep_reply, times.keep_reply_online),
+            intake: Intake::default(),
+            settings,
+            tls,
+            events,
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.settings.id.0
+    }
+
+    /// Runs until it is stopped, or nobody holds the other ends any more.
+    pub async fn run(mut self, commands: &mut mpsc::Receiver<LineCommand>) {
+        self.state(LineState::Connecting);
+        self.login();
+        let stop = loop {
+            self.say();
+            match self.step(commands, true).await {
+                Some(Step::Command(Some(LineCommand::Stop(answer)))) => break Some(answer),
+                Some(Step::Command(None)) | None => break None,
+                Some(step) => self.take(step),
+            }
+        };
+        self.leave(commands).await;
+        if let Some(answer) = stop {
+            let _ = answer.send(());
+        }
+    }
+
+    /// Sends what is still to be said, as far as it can be said, and closes the connection.
+    async fn leave(mut self, commands: &mut mpsc::Receiver<LineCommand>) {
+        let time = self.settings.times.farewell;
+        let farewell = async {
+            self.say();
+            while self.online && self.replies.is_busy() {
+                match self.step(commands, false).await {
+                    Some(step) => self.take(step),
+                    None => return,
+                }
+                self.say();
+            }
+        };
+        let _ = timeout(time, farewell).await;
+        if let Some(mut client) = self.client.take() {
+            client.close();
+            let _ = timeout(LEAVING, async { while client.next().await.is_some() {} }).await;
+        }
+    }
+
+    /// The next thing that happens; `None`: the agent is gone. While leaving, commands are not taken and events not told.
+    async fn step(&mut self, commands: &mut mpsc::Receiver<LineCommand>, staying: bool) -> Option<Step> {
+        loop {
+            let deadline = self.next_deadline();
+            let step = tokio::select! {
+                permit = self.events.reserve(), if staying && !self.outbox.is_empty() => {
+                    let Ok(permit) = permit else { return None };
+                    if let Some(event) = self.outbox.pop_front() {
+                        permit.send((self.settings.id.clone(), event));
+                    }
+                    continue;
+                }
+                command = commands.recv(), if staying => Step::Command(command),
+                news = next(&mut self.client), if self.outbox.len() < OUTBOX || !staying => Step::News(news),
+                Some(done) = self.jobs.join_next() => Step::Done(done),
+                () = until(deadline) => Step::Time,
+            };
+            return Some(step);
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Command(Some(LineCommand::Reply { offer, reply })) => self.replies.say(now(), offer, reply),
+            Step::Command(Some(LineCommand::Ticket { offer, answer })) => {
+                let until = now() + self.settings.times.rest;
+                self.ticket(Wanted { offer, answer, until }, false);
+            }
+            Step::Command(_) => {}
+            Step::News(Some(news)) => self.news(news),
+            Step::News(None) => {
+                // The task of the connection never ends by itself; if it does, it is a fault, and must not be the end.
+                log::error!(line = self.name(); "the connection's task ended; starting it anew");
+                self.client = None;
+                self.client_at = Some(now() + Duration::from_secs(1));
+                self.down("the connection failed internally".into(), Duration::from_secs(1));
+                self.replies.lost(now());
+            }
+            Step::Done(Ok(done)) => self.done(done),
+            Step::Done(Err(error)) => {
+                log::error!(line = self.name(); "a request to the platform failed internally: {error}");
+                self.login_running = false;
+                self.login_at.get_or_insert(now() + Duration::from_secs(1));
+            }
+            Step::Time => self.time(),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let tickets = self.tickets.iter().map(|wanted| wanted.until).min();
+        [self.login_at, self.client_at, tickets, self.replies.next_deadline()].into_iter().flatten().min()
+    }
+
+    fn time(&mut self) {
+        let now = now();
+        if self.login_at.is_some_and(|at| at <= now) {
+            self.login();
+        }
+        if self.client_at.is_some_and(|at| at <= now) {
+            self.connect();
+        }
+        for wanted in self.tickets.extract_if(.., |wanted| wanted.until <= now) {
+            let _ = wanted.answer.send(Err("the platform did not renew our login in time".into()));
+        }
+    }
+
+    // ── the account ──
+
+    fn login(&mut self) {
+        self.login_at = None;
+        if !std::mem::replace(&mut self.login_running, true) {
+            let renewal = renew(self.rest.clone(), self.settings.clone(), self.account.clone(), self.token_refused);
+            self.jobs.spawn(async { Done::Account(renewal.await) });
+        }
+    }
+
+    /// The platform refused our token. `false`: a new login would not help.
+    fn login_anew(&mut self) -> bool {
+        if !self.login_running {
+            let now = now();
+            if self.relogin_from.is_some_and(|from| now < from) {
+                return false;
+            }
+            self.relogin_from = Some(now + self.relogin_backoff.next(1.0));
+            self.token_refused = true;
+            self.login();
+        }
+        true
+    }
+
+    fn logged_in(&mut self, account: Account) {
+        self.logins += 1;
+        self.token_refused = false;
+        self.login_backoff.reset();
+        self.login_at = account.refresh_in.map(|wait| now() + wait);
+        let moved = self.account.as_ref().is_none_or(|old| old.identity != account.identity);
+        let (rest, token, customer) = (self.rest.clone(), account.token.clone(), account.identity.customer);
+        self.account = Some(account);
+        if moved {
+            self.jobs.spawn(async move { Done::Customer(rest.customer(&token, customer).await) });
+            self.connect();
+        }
+        for signature in std::mem::take(&mut self.signatures) {
+            self.sign(signature, true);
+        }
+        for wanted in std::mem::take(&mut self.tickets) {
+            self.ticket(wanted, true);
+        }
+    }
+
+    fn login_failed(&mut self, why: String) {
+        let retry = self.login_backoff.next(rand::random());
+        self.login_at = Some(now() + retry);
+        log::error!(line = self.name(); "not logged in: {why} (again in {retry:?})");
+        for Signature { socket, channel } in std::mem::take(&mut self.signatures) {
+            if let Some(client) = &self.client {
+                client.authorised(socket, channel, Err(why.clone()));
+            }
+        }
+        for wanted in std::mem::take(&mut self.tickets) {
+            let _ = wanted.answer.send(Err(why.clone()));
+        }
+        if !self.online {
+            self.state(LineState::Offline { why, retry });
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Account(result) => {
+                self.login_running = false;
+                match result {
+                    Ok(account) => self.logged_in(account),
+                    Err(why) => self.login_failed(why),
+                }
+            }
+            Done::Signature { signature, with, again, answer } => {
+                if matches!(&answer, Err(error) if error.is_refusal()) && !again {
+                    if with != self.logins {
+                        return self.sign(signature, true);
+                    }
+                    if self.login_anew() {
+                        return self.signatures.push(signature);
+                    }
+                }
+                if let Some(client) = &self.client {
+                    let Signature { socket, channel } = signature;
+                    client.authorised(socket, channel, answer.map_err(|error| format!("{error}; check customer and channels")));
+                }
+            }
+            Done::Ticket { wanted, with, again, answer } => {
+                if matches!(&answer, Err(error) if error.is_refusal()) && !again {
+                    if with != self.logins {
+                        return self.ticket(wanted, true);
+                    }
+                    if self.login_anew() {
+                        return self.tickets.push(wanted);
+                    }
+                }
+                let answer = answer.map(|token| self.room(&wanted.offer, token)).map_err(|error| error.to_string());
+                let _ = wanted.answer.send(answer);
+            }
+            Done::Customer(Ok(())) => {}
+            Done::Customer(Err(RestError::Network { .. })) => {}
+            Done::Customer(Err(error)) => log::warn!(line = self.name(); "{error}; check the customer's id"),
+        }
+    }
+
+    // ── the connection ──
+
+    fn connect(&mut self) {
+        self.client_at = None;
+        let Some(Account { identity, .. }) = &self.account else { return };
+        let (call, presence) = (identity.call_channel(), identity.presence_channel());
+        let bindings =
+            vec![(call.clone(), identity.requested()), (call.clone(), identity.ended()), (presence.clone(), POWER_NORMAL.into())];
+        // Presence last: who sees the resident online may call.
+        let mut channels = vec![call];
+        channels.extend(self.settings.extra_channels.iter().cloned());
+        channels.push(presence);
+        if self.client.take().is_some() {
+            self.down("the platform gave the box another identity".into(), Duration::ZERO);
+            self.replies.lost(now());
+        }
+        let (endpoint, times, tls) = (self.settings.pusher.clone(), self.settings.times.pusher.clone(), self.tls.clone());
+        self.client = Some(Client::spawn(Plan { endpoint, times, channels, bindings, tls }));
+    }
+
+    fn news(&mut self, news: News) {
+        let call = self.account.as_ref().map(|account| account.identity.call_channel()).unwrap_or_default();
+        match news {
+            News::Connected => log::debug!(line = self.name(); "connected"),
+            News::Authorise { socket, channel } => self.sign(Signature { socket, channel }, false),
+            News::Subscribed { channel } if channel == call => {
+                self.online = true;
+                self.relogin_backoff.reset();
+                self.replies.online(now());
+                log::info!(line = self.name(); "online: calls arrive");
+                self.state(LineState::Online);
+            }
+            News::Subscribed { channel } => log::info!(line = self.name(), channel = channel.as_str(); "subscribed"),
+            News::Unsubscribed { channel, why, retry } => {
+                log::warn!(line = self.name(), channel = channel.as_str(); "not subscribed: {why} (again in {retry:?})");
+                if channel == call {
+                    self.down(why, retry);
+                }
+            }
+            News::Event { channel, event, data } => {
+                let Some(account) = &self.account else { return };
+                let word = self.intake.event(now(), &self.settings, &account.identity, (&channel, &event), &data);
+                self.heard(word);
+            }
+            News::Triggered { id, outcome } => self.replies.outcome(now(), id, outcome),
+            News::Disconnected { why, retry, unauthorised } => {
+                log::warn!(line = self.name(); "disconnected: {why} (again in {retry:?})");
+                self.down(why, retry);
+                if unauthorised {
+                    self.login_anew();
+                }
+            }
+        }
+    }
+
+    fn heard(&mut self, word: Option<Word>) {
+        match word {
+            None => {}
+            Some(Word::Offer(offer)) => {
+                self.replies.asked(now(), &offer.caller.id);
+                self.outbox.push_back(LineEvent::Offered(offer));
+            }
+            Some(Word::Refuse(offer, reason)) => {
+                self.replies.asked(now(), &offer.caller.id);
+                self.replies.say(now(), offer, crate::call::Reply::Declined(reason));
+            }
+            Some(Word::Withdrawal(withdrawal)) => self.outbox.push_back(LineEvent::Withdrawn(withdrawal)),
+            Some(Word::Wake) => self.outbox.push_back(LineEvent::Wake),
+        }
+    }
+
+    fn down(&mut self, why: String, retry: Duration) {
+        self.online = false;
+        self.replies.offline();
+        self.state(LineState::Offline { why, retry });
+    }
+
+    fn state(&mut self, state: LineState) {
+        // Only the latest counts: an agent that is slow to listen need not hear of each attempt.
+        if matches!(self.outbox.back(), Some(LineEvent::State(_))) {
+            self.outbox.pop_back();
+        }
+        self.outbox.push_back(LineEvent::State(state));
+    }
+
+    /// Writes the replies that are due, and tells of those that may be lost.
+    fn say(&mut self) {
+        let (Some(client), Some(account)) = (&self.client, &self.account) else { return };
+        while let Some((id, offer, reply)) = self.replies.poll(now()) {
+            let (event, data) = events::reply(&offer, reply, &account.identity);
+            let trigger = Trigger { id, channel: account.identity.call_channel(), event, data };
+            if let Err(why) = client.trigger(trigger) {
+                self.replies.outcome(now(), id, Outcome::Unsent(why));
+            }
+        }
+        while let Some(offer) = self.replies.poll_uncertain() {
+            self.outbox.push_back(LineEvent::ReplyUncertain(offer));
+        }
+    }
+
+    fn sign(&mut self, signature: Signature, again: bool) {
+        let Some(Account { token, .. }) = &self.account else { return self.signatures.push(signature) };
+        let (rest, token, with) = (self.rest.clone(), token.clone(), self.logins);
+        self.jobs.spawn(async move {
+            let answer = rest.pusher_auth(&token, &signature.socket, &signature.channel).await;
+            Done::Signature { signature, with, again, answer }
+        });
+    }
+
+    // ── the room ──
+
+    fn ticket(&mut self, wanted: Wanted, again: bool) {
+        if self.tickets.len() + self.jobs.len() >= TICKETS + 8 {
+            let _ = wanted.answer.send(Err("too many requests for a room at once".into()));
+            return;
+        }
+        let Some(Account { token, identity, .. }) = &self.account else { return self.tickets.push(wanted) };
+        let Some(room) = wanted.offer.reference.room.clone() else {
+            let _ = wanted.answer.send(Err("the request names no room".into()));
+            return;
+        };
+        let (rest, token, username, with) = (self.rest.clone(), token.clone(), identity.username.clone(), self.logins);
+        self.jobs.spawn(async move {
+            let answer = rest.video_token(&token, &username, &room).await;
+            Done::Ticket { wanted, with, again, answer }
+        });
+    }
+
+    fn room(&self, offer: &Offer, token: Zeroizing<String>) -> Ticket {
+        // Nobody documents whom the room will show as the caller. When the platform makes our identity from our user
+        // name it makes theirs from theirs; otherwise anybody in the room is the caller.
+        let ours = claims(&token).and_then(|claims| claims["grants"]["identity"].as_str().map(String::from));
+        let by_username = ours.is_some() && ours.as_deref() == self.account.as_ref().map(|account| account.identity.username.as_str());
+        let caller = offer.caller.username.clone().filter(|_| by_username);
+        Ticket::Twilio { url: self.settings.room_url.clone(), token, room: offer.reference.room.clone().unwrap_or_default(), caller }
+    }
+}
+
+async fn next(client: &mut Option<Client>) -> Option<News> {
+    match client {
+        Some(client) => client.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
