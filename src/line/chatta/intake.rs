@@ -34,8 +34,6 @@ struct Counted {
 pub struct Intake {
     callers: Vec<Counted>,
     requests: VecDeque<Instant>,
-    /// Events dropped because of a flood or because they could not be read.
-    dropped: u64,
 }
 
 impl Intake {
@@ -50,7 +48,6 @@ impl Intake {
     ) -> Option<Word> {
         let line = settings.id.0.as_str();
         let Some(payload) = events::payload(data) else {
-            self.dropped += 1;
             log::warn!(line; "an event of ours could not be read and was dropped");
             return None;
         };
@@ -67,12 +64,10 @@ impl Intake {
         }
         // Our own id as the caller's would make us hear our own `ended`, and call ourselves.
         let Some(caller) = events::initiator(&payload).filter(|id| *id != identity.resident) else {
-            self.dropped += 1;
             log::warn!(line; "an event without a caller's id was dropped; there is nobody to answer");
             return None;
         };
         if !self.count(now, &settings.flood, caller, requested, line) {
-            self.dropped += 1;
             return None;
         }
         if !requested {
@@ -89,11 +84,6 @@ impl Intake {
             return Some(Word::Refuse(offer, Decline::Error));
         }
         Some(Word::Offer(offer))
-    }
-
-    /// Events that were dropped.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
     }
 
     /// Whether this one is within the limits. Endings are counted apart: a flood of requests must not hide the end of one.

@@ -45,11 +45,6 @@ impl RestError {
     pub fn is_refusal(&self) -> bool {
         matches!(self, RestError::Status { status: 400 | 401 | 403, .. })
     }
-
-    /// The token itself is bad, not only what it was used for.
-    pub fn is_expired(&self) -> bool {
-        matches!(self, RestError::Status { status: 401, .. })
-    }
 }
 
 /// What a login or a refresh gives.

@@ -336,7 +336,7 @@ impl Line {
         let (call, presence) = (identity.call_channel(), identity.presence_channel());
         let bindings =
             vec![(call.clone(), identity.requested()), (call.clone(), identity.ended()), (presence.clone(), POWER_NORMAL.into())];
-        // Presence last: who sees the resident online may call.
+        // Presence is asked for last: who sees the resident online may call.
         let mut channels = vec![call];
         channels.extend(self.settings.extra_channels.iter().cloned());
         channels.push(presence);
