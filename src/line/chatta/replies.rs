@@ -70,14 +70,14 @@ impl Replies {
         Self { conversations: Vec::new(), written: Vec::new(), uncertain: Vec::new(), online: None, keep, keep_online, next: 1 }
     }
 
-    /// The agent wants this said.
-    pub fn say(&mut self, now: Instant, offer: Offer, reply: Reply) {
+    /// The agent wants this said. `repeat`: it knows that it was said before, and that it may have been lost.
+    pub fn say(&mut self, now: Instant, offer: Offer, reply: Reply, repeat: bool) {
         let conversation = self.conversation(now, &offer.caller.id);
         if reply == Reply::Accepted {
-            conversation.accepted = match conversation.accepted {
-                Accepted::No => Accepted::Said,
-                Accepted::Uncertain => Accepted::SaidAgain,
-                Accepted::Said | Accepted::SaidAgain => {
+            conversation.accepted = match (conversation.accepted, repeat) {
+                (Accepted::No, false) => Accepted::Said,
+                (Accepted::Uncertain, _) => Accepted::SaidAgain,
+                _ => {
                     return log::error!(line = offer.caller.line.0.as_str(); "a second `accepted` for one request is not sent: the caller would join twice");
                 }
             };

@@ -183,7 +183,7 @@ impl Line {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Command(Some(LineCommand::Reply { offer, reply })) => self.replies.say(now(), offer, reply),
+            Step::Command(Some(LineCommand::Reply { offer, reply, repeat })) => self.replies.say(now(), offer, reply, repeat),
             Step::Command(Some(LineCommand::Ticket { offer, answer })) => {
                 let until = now() + self.settings.times.rest;
                 self.ticket(Wanted { offer, answer, until }, false);
@@ -392,7 +392,7 @@ impl Line {
             }
             Some(Word::Refuse(offer, reason)) => {
                 self.replies.asked(now(), &offer.caller.id);
-                self.replies.say(now(), offer, crate::call::Reply::Declined(reason));
+                self.replies.say(now(), offer, crate::call::Reply::Declined(reason), false);
             }
             Some(Word::Withdrawal(withdrawal)) => self.outbox.push_back(LineEvent::Withdrawn(withdrawal)),
             Some(Word::Wake) => self.outbox.push_back(LineEvent::Wake),
