@@ -3,24 +3,32 @@
 
 use std::time::Duration;
 
-/// Delays that double from `base` to `cap`, each drawn evenly between `floor` and that bound ("full jitter").
+/// Delays that double (or grow by another [factor](Backoff::with_factor)) from `base` to `cap`, each drawn evenly between
+/// `floor` and that bound ("full jitter").
 #[derive(Debug, Clone)]
 pub struct Backoff {
     floor: Duration,
     base: Duration,
     cap: Duration,
+    factor: f64,
     attempt: u32,
 }
 
 impl Backoff {
     /// A fresh sequence. `floor` keeps an attempt from following at once, against busy loops.
     pub fn new(floor: Duration, base: Duration, cap: Duration) -> Self {
-        Self { floor, base, cap, attempt: 0 }
+        Self { floor, base, cap, factor: 2.0, attempt: 0 }
+    }
+
+    /// The same with another growth than doubling, where a protocol prescribes one.
+    pub fn with_factor(self, factor: f64) -> Self {
+        Self { factor, ..self }
     }
 
     /// The bound of the next delay.
     pub fn bound(&self) -> Duration {
-        self.base.saturating_mul(1 << self.attempt.min(20)).min(self.cap)
+        let grown = self.base.as_secs_f64() * self.factor.powi(self.attempt.min(64) as i32);
+        Duration::try_from_secs_f64(grown).map_or(self.cap, |grown| grown.min(self.cap))
     }
 
     /// The next delay; `random` is drawn evenly from 0..1.

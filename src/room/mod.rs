@@ -116,4 +116,6 @@ pub struct Statistics {
     pub participants: usize,
     /// Whether the signalling connection is up; media goes on without it for a while.
     pub signalling: bool,
+    /// The peer connection's figures, once there is one.
+    pub peer: Option<crate::media::peer::PeerStatistics>,
 }

@@ -1,0 +1,601 @@
+//! Our membership in a room, without I/O: what comes from the server and the peers goes in with its time, [`Command`]s
+//! are polled out, [`Membership::next_deadline`] says when to come back (twilio-video.md section 9).
+//!
+//! | stage | waits for | then |
+//! |---|---|---|
+//! | `Greeting` | welcome and `iced` | make the first offer |
+//! | `Offering` | the peer's offer | send `connect` |
+//! | `Joining` | `connected` | `Joined` |
+//! | `Joined` | – | until the end; a lost socket is replaced by `sync`, media runs on meanwhile |
+//! | `Over` | nothing | |
+//!
+//! Until `Joined` a lost socket starts all over (unlike the page's own client, which gives up), within the join deadline.
+
+use super::Timings;
+use super::closed::Closed;
+use super::messages::{self, Body, DescriptionKind, IceServer, LocalTrack, Me, PeerConnection, State};
+use super::negotiation::{Negotiation, Task};
+use super::path::{Path, Paths};
+use super::refusal;
+use super::state::Roster;
+use super::transport::{Heard, Out, Transport};
+use crate::call::RoomEvent;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// Peer connections that may live at once.
+const CONNECTIONS: usize = 8;
+/// For how long a lost socket may be replaced when the service does not say.
+const SESSION: Duration = Duration::from_secs(30);
+/// How long a goodbye may wait for a socket that can carry it. Shorter than the two seconds that leaving may take.
+const GOODBYE: Duration = Duration::from_millis(1200);
+
+/// What we want in a room.
+#[derive(Clone)]
+pub struct Wish {
+    /// The access token.
+    pub token: Zeroizing<String>,
+    /// Name of the room.
+    pub room: String,
+    /// Whose arrival and leaving counts.
+    pub caller: Option<String>,
+    /// Id of our sound's track.
+    pub audio: String,
+    /// Id of our picture's track.
+    pub video: Option<String>,
+    /// How long what may take.
+    pub timings: Timings,
+}
+
+/// What the driver is to do, in order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Open a new socket; forget an older one.
+    Open,
+    /// Send a text frame.
+    Send(String),
+    /// Close the socket with this code.
+    Close(u16, &'static str),
+    /// Make peer connections with these servers from now on.
+    Servers(Vec<IceServer>),
+    /// Have this peer connection do something; it is made with its first task.
+    Peer {
+        /// Which.
+        pc: String,
+        /// What.
+        task: Task,
+    },
+    /// Hand this remote track to the session.
+    Present {
+        /// Of which peer connection.
+        pc: String,
+        /// Id in `a=msid`.
+        track: String,
+    },
+    /// Close this peer connection, if it was made.
+    ClosePeer {
+        /// Which.
+        pc: String,
+    },
+    /// Tell the agent.
+    Report(RoomEvent),
+    /// Everything is said; nothing will come any more.
+    Done,
+}
+
+/// What a peer connection says.
+#[derive(Debug)]
+pub enum PeerWord {
+    /// The offer asked for.
+    Offered(String),
+    /// The answer asked for.
+    Answered(String),
+    /// The answer is applied.
+    Accepted,
+    /// It could not do what was asked.
+    Refused(String),
+    /// A candidate of ours, of the latest local description.
+    Candidate(String),
+    /// All of them.
+    Gathered,
+    /// Media can flow.
+    Connected,
+    /// Nothing is heard any more; it may come back.
+    Disconnected,
+    /// Lost, or never made.
+    Failed(String),
+    /// The far side has a track.
+    Track(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Greeting,
+    Offering,
+    Joining,
+    Joined,
+    Over,
+}
+
+#[derive(Debug)]
+struct Connection {
+    negotiation: Negotiation,
+    path: Path,
+}
+
+/// Our membership.
+pub struct Membership {
+    wish: Wish,
+    transport: Transport,
+    random: StdRng,
+    stage: Stage,
+    join_until: Instant,
+    session: Option<Zeroizing<String>>,
+    session_timeout: Duration,
+    /// Since when there is no signalling that the server has acknowledged.
+    unsynced: Option<Instant>,
+    /// What the hello of this socket told of our descriptions.
+    told: Vec<(String, DescriptionKind, u64)>,
+    /// Until when a goodbye waits for a socket.
+    leaving: Option<Instant>,
+    me: Me,
+    me_told: u64,
+    /// Revision of the last news of our tracks.
+    published: u64,
+    roster: Roster,
+    connections: BTreeMap<String, Connection>,
+    closed: Closed,
+    paths: Paths,
+    caller_here: bool,
+    out: VecDeque<Command>,
+}
+
+impl Membership {
+    /// Opens the first socket at once. `seed` makes delays and ids repeatable.
+    pub fn new(now: Instant, wish: Wish, seed: u64) -> Self {
+        let track = |id: &str, kind, name| LocalTrack { enabled: true, id: id.to_owned(), kind, name, priority: "standard" };
+        let mut tracks = vec![track(&wish.audio, "audio", "microphone")];
+        tracks.extend(wish.video.as_deref().map(|id| track(id, "video", "camera")));
+        let mut membership = Self {
+            transport: Transport::new(now, seed),
+            random: StdRng::seed_from_u64(seed ^ 0x6d65_6d62),
+            stage: Stage::Greeting,
+            join_until: now + wish.timings.join,
+            session: None,
+            session_timeout: SESSION,
+            unsynced: None,
+            told: Vec::new(),
+            leaving: None,
+            me: Me { revision: 1, tracks },
+            me_told: 0,
+            published: 0,
+            roster: Roster::new(wish.caller.clone()),
+            connections: BTreeMap::new(),
+            closed: Closed::default(),
+            paths: Paths::new(wish.timings.clone()),
+            caller_here: false,
+            out: VecDeque::new(),
+            wish,
+        };
+        membership.settle(now);
+        membership
+    }
+
+    /// What to do next.
+    pub fn poll(&mut self) -> Option<Command> {
+        self.out.pop_front()
+    }
+
+    /// When [`Membership::timeout`] is due.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.stage == Stage::Over {
+            return None;
+        }
+        let join = (self.stage != Stage::Joined).then_some(self.join_until);
+        let resume = self.unsynced.map(|since| since + self.session_timeout);
+        let path = self.paths.next_deadline(self.watched(), self.is_synced());
+        [self.transport.next_deadline(), join, resume, self.leaving, path].into_iter().flatten().min()
+    }
+
+    /// Whether the signalling works at the moment.
+    pub fn is_synced(&self) -> bool {
+        self.stage == Stage::Joined && self.unsynced.is_none()
+    }
+
+    /// Whether we go already.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_some() || self.stage == Stage::Over
+    }
+
+    /// How many others are in the room.
+    pub fn others(&self) -> usize {
+        self.roster.others()
+    }
+
+    /// The socket is open.
+    pub fn opened(&mut self, now: Instant) {
+        let hello = match &self.session {
+            Some(session) => {
+                let locals: Vec<_> = self.connections.iter().filter_map(|(id, c)| Some((id, c.negotiation.local()?))).collect();
+                let entries: Vec<Value> = locals.iter().map(|(id, local)| messages::entry(id, Some(local), None)).collect();
+                self.told = locals.iter().map(|(id, local)| ((*id).clone(), local.kind, local.revision)).collect();
+                self.me_told = self.me.revision;
+                messages::sync(&self.wish.room, &self.wish.token, session, &self.me, &entries)
+            }
+            None => messages::ice(&self.wish.token),
+        };
+        self.transport.opened(now, hello);
+        self.settle(now);
+    }
+
+    /// The socket is gone, or could not be opened.
+    pub fn lost(&mut self, now: Instant, why: &str) {
+        let heard = self.transport.lost(now, why);
+        self.heard(now, heard);
+    }
+
+    /// A text frame came.
+    pub fn frame(&mut self, now: Instant, text: &str) {
+        if self.stage != Stage::Over {
+            let heard = self.transport.frame(now, text);
+            self.heard(now, heard);
+        }
+    }
+
+    /// A deadline has come.
+    pub fn timeout(&mut self, now: Instant) {
+        if self.stage == Stage::Over {
+            return;
+        }
+        if self.leaving.is_some_and(|until| now >= until) {
+            return self.finish(now);
+        }
+        if self.stage != Stage::Joined && now >= self.join_until {
+            let why =
+                format!("the room could not be joined in time ({}); check the network and the room service", self.transport.trouble());
+            return self.fail(now, why);
+        }
+        if self.unsynced.is_some_and(|since| now >= since + self.session_timeout) {
+            let why =
+                format!("the connection to the room was lost for too long ({}, code 53001); check the network", self.transport.trouble());
+            return self.fail(now, why);
+        }
+        if let Some(why) = self.paths.given_up(now, self.watched()) {
+            return self.fail(now, why);
+        }
+        if self.is_synced() {
+            for connection in self.connections.values_mut() {
+                if self.paths.restart(now, &mut connection.path) && connection.negotiation.is_agreed() {
+                    connection.negotiation.offer(true);
+                }
+            }
+        }
+        let heard = self.transport.timeout(now);
+        self.heard(now, heard);
+    }
+
+    /// A peer connection says something.
+    pub fn peer(&mut self, now: Instant, pc: &str, word: PeerWord) {
+        let Some(connection) = self.connections.get_mut(pc) else { return };
+        match word {
+            PeerWord::Offered(sdp) => connection.negotiation.offered(sdp),
+            PeerWord::Answered(sdp) => connection.negotiation.answered(sdp),
+            PeerWord::Accepted => connection.negotiation.accepted(),
+            PeerWord::Candidate(line) => connection.negotiation.candidate(line),
+            PeerWord::Gathered => connection.negotiation.gathered(),
+            PeerWord::Connected => connection.path.connected(),
+            PeerWord::Disconnected => connection.path.disconnected(now),
+            PeerWord::Failed(why) => connection.path.failed(now, why),
+            PeerWord::Track(id) => self.roster.track(pc, id),
+            PeerWord::Refused(why) if self.stage == Stage::Offering => return self.fail(now, why),
+            PeerWord::Refused(why) => {
+                log::warn!("the media of the call could not be agreed on: {why}; report this with the log");
+                connection.path.trouble(why);
+                connection.negotiation.refused();
+            }
+        }
+        if connection_is_offered(self.stage, self.connections.get(pc)) {
+            self.connect(now, pc);
+        }
+        self.settle(now);
+    }
+
+    /// Our microphone is off, or on again.
+    pub fn mute(&mut self, now: Instant, muted: bool) {
+        let enabled = !muted;
+        for track in self.me.tracks.iter_mut().filter(|t| t.kind == "audio" && t.enabled != enabled) {
+            track.enabled = enabled;
+            self.me.revision += 1;
+        }
+        self.settle(now);
+    }
+
+    /// We go. The goodbye is said at once, or as soon as a socket can carry it, or never after [`GOODBYE`].
+    pub fn leave(&mut self, now: Instant) {
+        if self.stage == Stage::Over || self.leaving.is_some() {
+            return;
+        }
+        let promised = self.session.is_some() || self.stage == Stage::Joining;
+        if !promised || (self.session.is_some() && self.transport.is_up()) {
+            return self.finish(now);
+        }
+        self.leaving = Some(now + GOODBYE);
+        self.close_all();
+        self.settle(now);
+    }
+
+    fn heard(&mut self, now: Instant, heard: Heard) {
+        match heard {
+            Heard::Nothing => {}
+            Heard::Welcome if self.leaving.is_some() && self.session.is_some() => return self.finish(now),
+            Heard::Welcome => {}
+            Heard::Message(body) => self.message(now, *body),
+            Heard::Lost => self.socket_lost(now),
+            Heard::Unwanted => return self.fail(now, refusal::words(53006, "")),
+        }
+        self.settle(now);
+    }
+
+    fn socket_lost(&mut self, now: Instant) {
+        match self.stage {
+            Stage::Joined => {
+                if self.unsynced.is_none() {
+                    log::info!("the room's signalling is interrupted ({}); media goes on", self.transport.trouble());
+                    self.unsynced = Some(now);
+                }
+                for connection in self.connections.values_mut() {
+                    connection.negotiation.repeat_candidates();
+                }
+            }
+            Stage::Over => {}
+            _ if self.leaving.is_some() => self.finish(now),
+            _ => {
+                log::info!("the room is not joined yet ({}); trying again", self.transport.trouble());
+                self.close_all();
+                self.stage = Stage::Greeting;
+            }
+        }
+    }
+
+    fn message(&mut self, now: Instant, body: Body) {
+        match (body, self.stage) {
+            // A second one would make two offers and two connects (section 12, 10).
+            (Body::Iced(servers), Stage::Greeting) if self.leaving.is_none() => {
+                self.out.push_back(Command::Servers(servers));
+                let pc = uuid::Builder::from_random_bytes(self.random.random()).into_uuid().to_string();
+                if let Some(connection) = self.connection(&pc) {
+                    connection.negotiation.offer(false);
+                }
+                self.stage = Stage::Offering;
+            }
+            (Body::Connected(state), Stage::Joining) => self.connected(now, *state),
+            (Body::Synced(state), Stage::Joined) if self.unsynced.is_some() => {
+                self.unsynced = None;
+                self.transport.settled();
+                for (pc, kind, revision) in std::mem::take(&mut self.told) {
+                    if let Some(connection) = self.connections.get_mut(&pc) {
+                        connection.negotiation.description_sent(kind, revision);
+                    }
+                }
+                let kept: Vec<&str> = state.peer_connections.iter().map(|pc| pc.id.as_str()).collect();
+                let missing: Vec<String> = self.connections.keys().filter(|id| !kept.contains(&id.as_str())).cloned().collect();
+                for pc in missing {
+                    self.close(&pc);
+                }
+                self.state(now, *state, true);
+                self.tell_folded(now);
+            }
+            (Body::Update(state), Stage::Joined) => self.state(now, *state, false),
+            (Body::Error { code, message }, stage) if stage != Stage::Over => self.fail(now, refusal::words(code, &message)),
+            (Body::Disconnected { status }, stage) if stage != Stage::Over => {
+                let why = if status == "completed" {
+                    refusal::words(53118, "")
+                } else {
+                    "the service closed the room for us; the caller must call again".into()
+                };
+                self.fail(now, why);
+            }
+            _ => {}
+        }
+    }
+
+    fn connected(&mut self, now: Instant, state: State) {
+        let Some(session) = state.session.clone() else {
+            log::warn!("the service let us in without a session; check the version of the service");
+            return;
+        };
+        self.session = Some(Zeroizing::new(session));
+        self.session_timeout = state.options.as_ref().and_then(|o| o.session_timeout).unwrap_or(SESSION);
+        self.stage = Stage::Joined;
+        self.transport.settled();
+        if self.leaving.is_some() {
+            return self.finish(now);
+        }
+        if let Some(me) = &state.participant {
+            self.roster.set_me(me);
+        }
+        log::info!(room = state.sid.as_deref().unwrap_or_default(); "in the room");
+        self.out.push_back(Command::Report(RoomEvent::Joined));
+        self.state(now, state, true);
+    }
+
+    fn state(&mut self, now: Instant, state: State, complete: bool) {
+        self.roster.apply(&state.participants, complete);
+        if let Some(subscribed) = &state.subscribed {
+            self.roster.subscribe(subscribed);
+        }
+        let published = state.published.as_ref().filter(|p| p.revision.is_some_and(|r| r > self.published));
+        self.published = published.and_then(|p| p.revision).unwrap_or(self.published);
+        for track in published.into_iter().flat_map(|p| &p.tracks).filter(|t| t.state.as_deref() == Some("failed")) {
+            let before = self.me.tracks.len();
+            self.me.tracks.retain(|mine| track.id.as_deref() != Some(&mine.id));
+            if self.me.tracks.len() < before {
+                self.me.revision += 1;
+                let error = track.error.clone().unwrap_or_default();
+                log::warn!("a track of ours is not accepted: {}", refusal::words(error.code, &error.message));
+            }
+        }
+        for news in state.peer_connections {
+            self.news(now, news);
+        }
+    }
+
+    fn news(&mut self, now: Instant, news: PeerConnection) {
+        if news.id.len() > 128 || self.closed.contains(&news.id) || self.leaving.is_some() {
+            return;
+        }
+        if news.description.as_ref().is_some_and(|d| d.kind == DescriptionKind::Close) {
+            return self.close(&news.id);
+        }
+        if news.description.is_none() && news.ice.is_none() {
+            return;
+        }
+        let Some(connection) = self.connection(&news.id) else { return };
+        if let Some(ice) = news.ice {
+            connection.negotiation.candidates(ice);
+        }
+        if let Some(description) = news.description {
+            if matches!(description.kind, DescriptionKind::Offer | DescriptionKind::Answer) {
+                connection.path.begun(now);
+            }
+            connection.negotiation.described(description);
+        }
+    }
+
+    fn connection(&mut self, pc: &str) -> Option<&mut Connection> {
+        if !self.connections.contains_key(pc) {
+            if self.connections.len() >= CONNECTIONS {
+                log::warn!("the room wants more than {CONNECTIONS} peer connections; further ones are ignored");
+                return None;
+            }
+            self.connections.insert(pc.to_owned(), Connection { negotiation: Negotiation::new(), path: Path::default() });
+        }
+        self.connections.get_mut(pc)
+    }
+
+    fn connect(&mut self, now: Instant, pc: &str) {
+        let Some(connection) = self.connections.get_mut(pc) else { return };
+        let entry = messages::entry(pc, connection.negotiation.unsent_description(), None);
+        let connect = messages::connect(&self.wish.room, &self.wish.token, &self.me, &[entry]);
+        self.me_told = self.me.revision;
+        self.stage = Stage::Joining;
+        self.transport.send(now, &connect);
+    }
+
+    fn close(&mut self, pc: &str) {
+        self.closed.insert(pc);
+        if self.connections.remove(pc).is_some() {
+            self.roster.forget(pc);
+            self.out.push_back(Command::ClosePeer { pc: pc.to_owned() });
+        }
+    }
+
+    fn close_all(&mut self) {
+        for pc in self.connections.keys().cloned().collect::<Vec<_>>() {
+            self.close(&pc);
+        }
+    }
+
+    fn watched(&self) -> impl Iterator<Item = &Path> + Clone {
+        self.connections.values().map(|c| &c.path)
+    }
+
+    /// Everything that follows from the new state, whatever brought it about.
+    fn settle(&mut self, now: Instant) {
+        for (pc, connection) in &mut self.connections {
+            for task in connection.negotiation.tasks() {
+                self.out.push_back(Command::Peer { pc: pc.clone(), task });
+            }
+        }
+        for (pc, track) in self.roster.present() {
+            self.out.push_back(Command::Present { pc, track });
+        }
+        if self.stage == Stage::Joined && self.leaving.is_none() {
+            let here = self.roster.caller_is_here();
+            if std::mem::replace(&mut self.caller_here, here) != here {
+                self.out.push_back(Command::Report(if here { RoomEvent::CallerArrived } else { RoomEvent::CallerLeft }));
+            }
+            if let Some(weak) = self.paths.changed(self.connections.values().map(|c| &c.path)) {
+                self.out.push_back(Command::Report(if weak { RoomEvent::Weak } else { RoomEvent::Good }));
+            }
+            self.transport.impatient(self.paths.is_weak());
+        }
+        self.tell(now);
+        while let Some(out) = self.transport.poll() {
+            self.out.push_back(match out {
+                Out::Open => Command::Open,
+                Out::Text(text) => Command::Send(text),
+                Out::Close(code, reason) => Command::Close(code, reason),
+            });
+        }
+    }
+
+    /// Tells what changed: an update for each description and each candidate list, the participant always whole.
+    fn tell(&mut self, now: Instant) {
+        let (true, Some(session)) = (self.is_synced() && self.transport.is_up(), self.session.clone()) else { return };
+        let mut updates = Vec::new();
+        for (pc, connection) in &mut self.connections {
+            if let Some(description) = connection.negotiation.unsent_description() {
+                updates.push(messages::update(&session, &self.me, &[messages::entry(pc, Some(description), None)]));
+            }
+            if let Some(candidates) = connection.negotiation.unsent_candidates() {
+                updates.push(messages::update(&session, &self.me, &[messages::entry(pc, None, Some(candidates))]));
+            }
+        }
+        if updates.is_empty() && self.me_told < self.me.revision {
+            updates.push(messages::update(&session, &self.me, &[]));
+        }
+        if !updates.is_empty() {
+            self.me_told = self.me.revision;
+        }
+        for update in &updates {
+            self.transport.send(now, update);
+        }
+    }
+
+    /// Tells what changed while the socket was lost, in one update.
+    fn tell_folded(&mut self, now: Instant) {
+        let Some(session) = self.session.clone() else { return };
+        let mut entries = Vec::new();
+        for (pc, connection) in &mut self.connections {
+            let description = connection.negotiation.unsent_description().cloned();
+            let candidates = connection.negotiation.unsent_candidates();
+            if description.is_some() || candidates.is_some() {
+                entries.push(messages::entry(pc, description.as_ref(), candidates));
+            }
+        }
+        if !entries.is_empty() || self.me_told < self.me.revision {
+            self.me_told = self.me.revision;
+            self.transport.send(now, &messages::update(&session, &self.me, &entries));
+        }
+    }
+
+    fn fail(&mut self, now: Instant, why: String) {
+        if self.stage != Stage::Over && self.leaving.is_none() {
+            self.out.push_back(Command::Report(RoomEvent::Failed(why)));
+        }
+        self.finish(now);
+    }
+
+    /// Disconnect, goodbye, close: in this order and once.
+    fn finish(&mut self, now: Instant) {
+        if self.stage == Stage::Over {
+            return;
+        }
+        self.stage = Stage::Over;
+        self.leaving = None;
+        self.transport.send(now, &messages::disconnect(self.session.as_ref().map(|s| s.as_str())));
+        self.transport.close();
+        self.settle(now);
+        self.close_all();
+        self.out.push_back(Command::Done);
+    }
+}
+
+fn connection_is_offered(stage: Stage, connection: Option<&Connection>) -> bool {
+    stage == Stage::Offering && connection.is_some_and(|c| c.negotiation.local().is_some())
+}
