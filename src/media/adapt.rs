@@ -207,3 +207,139 @@ impl Adapt {
         (wanted as u32).max(self.limits.min_bitrate)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { max_bitrate: 2_000_000, min_bitrate: 100_000, width: 1280, height: 720, fps: 24, codec: Codec::Vp8 };
+
+    /// A receiver that reports once a second in virtual time.
+    struct Link {
+        adapt: Adapt,
+        start: Instant,
+        now: Instant,
+        steps: Vec<(u64, Target)>,
+    }
+
+    impl Link {
+        fn new() -> Link {
+            let now = Instant::now();
+            Link { adapt: Adapt::new(LIMITS), start: now, now, steps: Vec::new() }
+        }
+
+        /// `seconds` with these reports; looks at the target four times a second.
+        fn run(&mut self, seconds: u64, estimate: Option<u64>, loss: f32) -> Target {
+            for quarter in 0..seconds * 4 {
+                if quarter % 4 == 0 {
+                    self.adapt.feedback(self.now, Feedback { estimate, loss: Some(loss), rtt: None });
+                }
+                let target = self.adapt.target(self.now);
+                if self.steps.last().is_none_or(|(_, t)| (t.height, t.fps) != (target.height, target.fps)) {
+                    self.steps.push(((self.now - self.start).as_secs(), target));
+                }
+                self.now += Duration::from_millis(250);
+            }
+            self.adapt.target(self.now)
+        }
+
+        fn pictures(&self) -> Vec<(u32, u32)> {
+            self.steps.iter().map(|(_, t)| (t.height, t.fps)).collect()
+        }
+    }
+
+    #[test]
+    fn the_ladder_of_the_usual_camera() {
+        let rungs: Vec<_> = ladder(&LIMITS).iter().map(|r| (r.width, r.height, r.fps)).collect();
+        assert_eq!(rungs, [(1280, 720, 24), (960, 540, 24), (640, 360, 24), (640, 360, 15), (320, 180, 15)]);
+        assert!(ladder(&LIMITS).windows(2).all(|w| w[0].floor > w[1].floor));
+    }
+
+    #[test]
+    fn a_good_link_ends_at_the_maximum_and_the_full_picture() {
+        let mut link = Link::new();
+        let target = link.run(30, Some(5_000_000), 0.0);
+        assert_eq!(target, Target { bitrate: 2_000_000, width: 1280, height: 720, fps: 24 });
+        assert_eq!(link.pictures(), [(720, 24)]);
+    }
+
+    #[test]
+    fn the_estimate_of_the_receiver_is_never_exceeded() {
+        let mut link = Link::new();
+        for estimate in [1_500_000u64, 700_000, 300_000, 900_000] {
+            assert!(u64::from(link.run(10, Some(estimate), 0.0).bitrate) <= estimate);
+        }
+    }
+
+    #[test]
+    fn a_link_that_gets_narrow_makes_the_picture_smaller_and_one_that_recovers_makes_it_large_again() {
+        let mut link = Link::new();
+        link.run(10, Some(3_000_000), 0.0);
+        let poor = link.run(5, Some(160_000), 0.0);
+        assert_eq!((poor.height, poor.fps), (360, 15));
+        let back = link.run(60, Some(3_000_000), 0.0);
+        assert_eq!((back.height, back.fps), (720, 24));
+        assert_eq!(link.pictures(), [(720, 24), (360, 15), (360, 24), (540, 24), (720, 24)]);
+    }
+
+    #[test]
+    fn a_link_at_the_edge_of_a_step_does_not_make_the_picture_flicker() {
+        let mut link = Link::new();
+        let edge = (ladder(&LIMITS)[0].floor as f32 / SHARE) as u64;
+        for i in 0..60 {
+            link.run(1, Some(if i % 2 == 0 { edge * 96 / 100 } else { edge * 104 / 100 }), 0.0);
+        }
+        assert!(link.pictures().len() <= 2, "{:?}", link.pictures());
+    }
+
+    #[test]
+    fn loss_that_repairs_can_bear_changes_nothing_and_heavy_loss_slows_down() {
+        let mut link = Link::new();
+        let before = link.run(20, None, 0.0).bitrate;
+        assert_eq!(link.run(20, None, 0.05).bitrate, before);
+        let slow = link.run(20, None, 0.3).bitrate;
+        assert!(slow < before / 4 && slow >= LIMITS.min_bitrate, "{before} {slow}");
+    }
+
+    #[test]
+    fn a_queue_on_the_way_slows_down_without_any_loss() {
+        let mut link = Link::new();
+        let before = link.run(20, None, 0.0).bitrate;
+        link.adapt.feedback(link.now, Feedback { rtt: Some(Duration::from_millis(40)), ..Feedback::default() });
+        for _ in 0..20 {
+            link.now += Duration::from_secs(1);
+            link.adapt.feedback(link.now, Feedback { rtt: Some(Duration::from_millis(900)), ..Feedback::default() });
+        }
+        assert!(link.adapt.target(link.now).bitrate < before / 2);
+    }
+
+    #[test]
+    fn a_machine_that_does_not_keep_up_sends_a_smaller_picture_and_tries_again_later() {
+        let mut link = Link::new();
+        link.run(20, Some(5_000_000), 0.0);
+        link.adapt.overloaded(link.now);
+        assert_eq!(link.run(15, Some(5_000_000), 0.0).height, 540);
+        assert_eq!(link.run(30, Some(5_000_000), 0.0).height, 720);
+        // The second time it waits twice as long.
+        link.adapt.overloaded(link.now);
+        assert_eq!(link.run(30, Some(5_000_000), 0.0).height, 540);
+    }
+
+    #[test]
+    fn the_smallest_picture_is_sent_at_any_rate_and_numbers_without_sense_do_no_harm() {
+        let mut link = Link::new();
+        let target = link.run(30, Some(0), 1.0);
+        assert_eq!((target.height, target.fps, target.bitrate), (180, 15, LIMITS.min_bitrate));
+        for loss in [f32::NAN, f32::INFINITY, -1.0, 7.0] {
+            let t = link.run(3, Some(u64::MAX), loss);
+            assert!((LIMITS.min_bitrate..=LIMITS.max_bitrate).contains(&t.bitrate));
+        }
+    }
+
+    #[test]
+    fn a_tiny_camera_has_no_picture_without_pixels() {
+        for (width, height) in [(2, 2), (16, 16), (160, 120)] {
+            assert!(ladder(&Limits { width, height, ..LIMITS }).iter().all(|r| r.width >= 2 && r.height >= 2 && r.width % 2 == 0));
+        }
+    }
+}

@@ -258,7 +258,7 @@ impl Session {
                 lock(&sound).speaker = line.map(|line| (Instant::now(), line));
             })
         };
-        let speaker = Arc::new(Speaker::open(outputs.sound.clone(), time.clone(), reference, tell).map_err(no_thread)?);
+        let speaker = Arc::new(Speaker::open(outputs.sound.clone(), reference, tell).map_err(no_thread)?);
         let (watch, ended) = blocking::channel();
         let inner = Arc::new(Inner {
             config,

@@ -1,7 +1,9 @@
-//! Sound of the box: [`microphone`] and its [`echo`] canceller, the [`speaker`] that mixes what the callers say.
+//! Sound of the box: [`microphone`] and its [`echo`] canceller, the [`speaker`] that mixes what the callers say, and the
+//! [`player`] of ring and notice tones.
 
 pub mod echo;
 pub mod microphone;
+pub mod player;
 pub mod speaker;
 
 use std::time::Duration;

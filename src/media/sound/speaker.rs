@@ -2,7 +2,7 @@
 //! nobody else. It runs from open to close without a gap: HDMI sinks need their time after each silence, and the
 //! canceller needs to know what is played at every moment.
 
-use super::super::pipeline::{OnError, Pipeline, Time};
+use super::super::pipeline::{CLOSE_WITHIN, OnError, Pipeline, Time};
 use super::super::source::lock;
 use super::super::{SoundOut, camera::quoted};
 use super::echo::Reference;
@@ -25,8 +25,9 @@ const TOO_MUCH: usize = 8 * STEREO;
 const CATCH_UP: Duration = Duration::from_millis(200);
 /// From handing samples to ALSA until they leave the sound card.
 pub const ALSA_LATENCY: Duration = Duration::from_millis(60);
-/// Pause before a lost output is opened again: a television that was switched off takes its HDMI sound with it.
-const REOPEN: Duration = Duration::from_secs(1);
+/// Pause before a lost output is opened again: a television that was switched off takes its HDMI sound with it, and a
+/// tone that has just ended needs a moment to let go of the device.
+const REOPEN: Duration = Duration::from_millis(500);
 
 /// What one caller says, waiting to be mixed.
 #[derive(Default)]
@@ -85,12 +86,12 @@ impl Speaker {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn open(out: SoundOut, time: Time, reference: Arc<Reference>, tell: Tell) -> std::io::Result<Speaker> {
+    pub fn open(out: SoundOut, reference: Arc<Reference>, tell: Tell) -> std::io::Result<Speaker> {
         let latency = if matches!(out, SoundOut::Alsa(_)) { ALSA_LATENCY } else { Duration::ZERO };
         let shared = Arc::new(Shared { voices: Mutex::default(), closed: AtomicBool::new(false) });
         let (stop, stopped) = mpsc::channel();
         let voices = shared.clone();
-        std::thread::Builder::new().name("media-speaker".into()).spawn(move || run(out, time, reference, tell, voices, stopped))?;
+        std::thread::Builder::new().name("media-speaker".into()).spawn(move || run(out, reference, tell, voices, stopped))?;
         Ok(Speaker { shared, _stop: stop, latency })
     }
 
@@ -124,22 +125,30 @@ impl Drop for Speaker {
     }
 }
 
-fn run(out: SoundOut, time: Time, reference: Arc<Reference>, tell: Tell, shared: Arc<Shared>, stopped: mpsc::Receiver<()>) {
-    let mut sink = Sink::new(out, time);
-    let mut next = Instant::now();
-    let mut good = true;
-    loop {
-        next += FRAME_TIME;
+/// Comes round once a frame, in real time.
+pub(super) struct Ticks(Instant);
+
+impl Ticks {
+    pub(super) fn start() -> Ticks {
+        Ticks(Instant::now())
+    }
+
+    /// Waits for the next frame's time; `false` when the other end of `stopped` is gone.
+    pub(super) fn wait(&mut self, stopped: &mpsc::Receiver<()>) -> bool {
+        self.0 += FRAME_TIME;
         let now = Instant::now();
-        if now.saturating_duration_since(next) > CATCH_UP {
-            next = now;
+        if now.saturating_duration_since(self.0) > CATCH_UP {
+            self.0 = now;
         }
-        // Waits for the tick or for the end, whichever comes first.
-        if !matches!(stopped.recv_timeout(next.saturating_duration_since(now)), Err(mpsc::RecvTimeoutError::Timeout))
-            || shared.closed.load(Ordering::SeqCst)
-        {
-            return;
-        }
+        matches!(stopped.recv_timeout(self.0.saturating_duration_since(now)), Err(mpsc::RecvTimeoutError::Timeout))
+    }
+}
+
+fn run(out: SoundOut, reference: Arc<Reference>, tell: Tell, shared: Arc<Shared>, stopped: mpsc::Receiver<()>) {
+    let mut sink = Sink::new(out);
+    let mut ticks = Ticks::start();
+    let mut good = true;
+    while ticks.wait(&stopped) && !shared.closed.load(Ordering::SeqCst) {
         let mut sum = [0i32; STEREO];
         let voices: Vec<_> = lock(&shared.voices).clone();
         for voice in voices {
@@ -162,6 +171,7 @@ fn run(out: SoundOut, time: Time, reference: Arc<Reference>, tell: Tell, shared:
             _ => {}
         }
     }
+    sink.close();
 }
 
 /// Where the mix goes.
@@ -172,18 +182,13 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    pub(super) fn new(out: SoundOut, time: Time) -> Sink {
+    pub(super) fn new(out: SoundOut) -> Sink {
         match out {
             SoundOut::Null => Sink::Null,
             SoundOut::Samples(f) => Sink::Samples(f),
-            SoundOut::Alsa(device) => Sink::Alsa(Box::new(AlsaSink {
-                device,
-                time,
-                open: None,
-                failed: Arc::default(),
-                again: Instant::now(),
-                reason: String::new(),
-            })),
+            SoundOut::Alsa(device) => {
+                Sink::Alsa(Box::new(AlsaSink { device, open: None, failed: Arc::default(), again: Instant::now(), reason: String::new() }))
+            }
         }
     }
 
@@ -197,13 +202,34 @@ impl Sink {
             Sink::Alsa(alsa) => alsa.play(frame),
         }
     }
+
+    /// Whether anything has reached the output: for a sound card, whether it has taken samples.
+    pub(super) fn heard(&self) -> bool {
+        match self {
+            Sink::Null | Sink::Samples(_) => true,
+            Sink::Alsa(alsa) => alsa.heard(),
+        }
+    }
+
+    /// Whether what was handed over has been played already.
+    pub(super) fn immediate(&self) -> bool {
+        !matches!(self, Sink::Alsa(_))
+    }
+
+    /// Closes the output and waits for it, so that the next one can open it.
+    pub(super) fn close(self) {
+        if let Sink::Alsa(mut alsa) = self
+            && let Some((pipeline, ..)) = alsa.open.take()
+        {
+            let _ = pipeline.close().wait(Instant::now() + CLOSE_WITHIN);
+        }
+    }
 }
 
 /// An ALSA device that is opened again and again until it is there.
 pub(super) struct AlsaSink {
     device: String,
-    time: Time,
-    open: Option<(Pipeline, gst_app::AppSrc)>,
+    open: Option<(Pipeline, gst_app::AppSrc, Time)>,
     failed: Arc<Mutex<Option<String>>>,
     again: Instant,
     reason: String,
@@ -229,18 +255,23 @@ impl AlsaSink {
                 }
             }
         }
-        let Some((_, src)) = &self.open else { return Ok(()) };
+        let Some((_, src, time)) = &self.open else { return Ok(()) };
         // A sound card that does not take what it gets must not pile it up: appsrc drops the oldest (leaky).
         let mut buffer = gst::Buffer::from_slice(frame.iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<u8>>());
         if let Some(b) = buffer.get_mut() {
-            b.set_pts(self.time.now());
+            b.set_pts(time.now());
             b.set_duration(gst::ClockTime::from_mseconds(10));
         }
         let _ = src.push_buffer(buffer);
         Ok(())
     }
 
-    fn start(&self) -> Result<(Pipeline, gst_app::AppSrc), String> {
+    fn heard(&self) -> bool {
+        let sink = self.open.as_ref().and_then(|(pipeline, ..)| pipeline.element("sink"));
+        sink.and_then(|s| s.property::<gst::Structure>("stats").get::<u64>("rendered").ok()).is_some_and(|n| n > 0)
+    }
+
+    fn start(&self) -> Result<(Pipeline, gst_app::AppSrc, Time), String> {
         let failed = self.failed.clone();
         let on_error: OnError = Arc::new(move |text| {
             lock(&failed).get_or_insert(text);
@@ -248,13 +279,15 @@ impl AlsaSink {
         let description = format!(
             "appsrc name=in is-live=true format=time max-buffers=20 max-bytes=0 max-time=0 leaky-type=downstream \
              caps=\"audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=2\" ! audioconvert ! audioresample ! \
-             alsasink device={} buffer-time=80000 latency-time=10000 provide-clock=false",
+             alsasink name=sink device={} buffer-time=80000 latency-time=10000 provide-clock=false",
             quoted(&self.device)
         );
         super::super::pipeline::gstreamer().map_err(|e| e.0)?;
-        let pipeline = Pipeline::build("speaker", &description, &self.time, Some(ALSA_LATENCY), on_error)?;
+        // Nothing is compared with this output's time: its clock may begin with it.
+        let time = Time::start();
+        let pipeline = Pipeline::build("speaker", &description, &time, Some(ALSA_LATENCY), on_error)?;
         let src = pipeline.element("in").and_then(|e| e.downcast::<gst_app::AppSrc>().ok()).ok_or("no appsrc")?;
         pipeline.play()?;
-        Ok((pipeline, src))
+        Ok((pipeline, src, time))
     }
 }
