@@ -250,20 +250,22 @@ setInterval(() => (by("duration").textContent = call?.state === "in-call" ? dura
 window.check = () => {
   const video = by("remote"), remoteSound = remoteEar.peak, tvSound = tv.seen.level;
   remoteEar.peak = tv.seen.level = 0;
+  const shown = tvEye.look(by("screen"));
   return {
     call: document.body.dataset.call,
     status: by("status").textContent,
     remote: {
       width: video.videoWidth,
       frames: video.getVideoPlaybackQuality().totalVideoFrames,
-      movement: video.videoWidth ? remoteEye.look(video) : 0,
+      movement: video.videoWidth ? remoteEye.look(video).movement : 0,
       loudness: remoteSound
     },
     tv: {
       power: by("tv-power").textContent,
       input: by("tv-input").textContent,
       pictures: tv.seen.pictures,
-      movement: tvEye.look(by("screen")),
+      movement: shown.movement,
+      colour: shown.colour,
       loudness: tvSound
     }
   };

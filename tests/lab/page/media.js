@@ -123,22 +123,29 @@ export class Ear {
   }
 }
 
-/** Whether a picture moves: mean difference (0..255) of two small copies taken some time apart. */
+/** Looks at a video or a canvas: does it move, what colour is it. */
 export class Eye {
+  /** Mean difference (0..255) to the last look; the first look sees none. */
+  movement = 0;
+  /** Mean red, green and blue, 0..255. */
+  colour = [0, 0, 0];
   #canvas = Object.assign(document.createElement("canvas"), { width: 48, height: 27 });
   #c = this.#canvas.getContext("2d", { willReadFrequently: true });
   #last;
 
-  /** Looks at a video or canvas; the first look sees no movement. */
   look(picture) {
     this.#c.drawImage(picture, 0, 0, 48, 27);
-    const now = this.#c.getImageData(0, 0, 48, 27).data;
-    const before = this.#last;
+    const now = this.#c.getImageData(0, 0, 48, 27).data, before = this.#last ?? now, pixels = 48 * 27;
     this.#last = now;
-    if (!before) return 0;
     let sum = 0;
-    for (let i = 0; i < now.length; i++) sum += Math.abs(now[i] - before[i]);
-    return sum / (48 * 27 * 3);
+    const colour = [0, 0, 0];
+    for (let i = 0; i < now.length; i++) {
+      sum += Math.abs(now[i] - before[i]);
+      if (i % 4 < 3) colour[i % 4] += now[i];
+    }
+    this.movement = sum / (pixels * 3);
+    this.colour = colour.map((c) => Math.round(c / pixels));
+    return this;
   }
 }
 

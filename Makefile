@@ -1,0 +1,61 @@
+# `make` or `make help` says what there is.
+
+# The ports of the demonstration; 0 takes a free one. The page is the one to open.
+PORT ?= 8080
+API_PORT ?= 0
+PUSHER_PORT ?= 0
+ROOMS_PORT ?= 0
+# Its devices: simulated, or real ones.
+CAMERA ?= test
+MICROPHONE ?= test
+SPEAKER ?= tv
+SCREEN ?= driver
+LOG ?= info
+export PORT API_PORT PUSHER_PORT ROOMS_PORT CAMERA MICROPHONE SPEAKER SCREEN LOG
+
+.DEFAULT_GOAL := help
+.PHONY: help tools build demo demo-check test bench lint fmt clean
+
+help: ## these lines
+	@echo 'residentd: the resident'"'"'s end of a video call'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo
+	@echo 'Variables of make demo, with what they are now:'
+	@echo '  PORT=$(PORT)         the page; API_PORT, PUSHER_PORT, ROOMS_PORT: the lab (0: a free one)'
+	@echo '  CAMERA=$(CAMERA)       a V4L2 device such as /dev/video0, "test" for a moving test picture, or "none"'
+	@echo '  MICROPHONE=$(MICROPHONE)   an ALSA device such as default, "test" for a test tone, or "none"'
+	@echo '  SPEAKER=$(SPEAKER)        an ALSA device, or "tv" for the television in the page'
+	@echo '  SCREEN=$(SCREEN)     "driver" for the television in the page, "window" on a desktop, "kms" without one'
+	@echo 'Tools and packages go into $${RESIDENTD_CACHE:-~/.cache/residentd}.'
+
+tools: ## install what building, demonstrating and testing need
+	@tests/tools/prepare test
+
+build: ## build the daemon and the lab
+	@tests/tools/prepare demo
+	cargo build --workspace --bins --locked
+
+demo: build ## start the lab and the daemon, and say where to look (Ctrl-C ends it)
+	@node tests/demo/start.mjs
+
+demo-check: ## the demonstration, driven by a real browser, without a display
+	@tests/tools/prepare check
+	cargo build --workspace --bins --locked
+	@LOG= node tests/browser/demo-check.mjs
+
+test: ## everything: format, lints, licences, unit, property, real servers, browser
+	@tests/tools/test
+
+bench: ## the figures, beside their peers
+	@tests/tools/prepare bench
+	cargo bench --locked
+
+lint: ## format, clippy, licences
+	@tests/tools/test lint
+
+fmt: ## format the sources
+	cargo fmt --all
+
+clean: ## remove what was built (not the cache)
+	cargo clean
