@@ -1,8 +1,39 @@
 //! The television: power, input, volume, what is on the screen, keys. [`Command`]s go in, [`TvEvent`]s come out; the
 //! drivers (`headless`, `lab`, later CEC and KMS) sit behind one interface.
+//!
+//! `television.rs` is the task; `power.rs` wakes and puts back behind the [`power::Set`] of a driver; `dialog.rs` and
+//! `keys.rs` say what a key means; `stage.rs` is the seam to what is seen and heard.
+
+pub mod dialog;
+pub mod headless;
+pub mod keys;
+pub mod power;
+#[cfg(test)]
+pub(crate) mod scenes;
+pub mod stage;
+mod television;
+#[cfg(test)]
+mod tests;
+
+pub use power::{Memory, Remembered};
+pub use stage::{Driver, Whose};
+pub use television::spawn;
 
 use crate::call::{CallId, Press, Scene};
 use tokio::sync::oneshot;
+
+/// How the task behaves, whatever driver it has.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// A television that is softer than this (0..=100) is turned up to it before it rings.
+    pub volume_floor: u8,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { volume_floor: 30 }
+    }
+}
 
 /// What the agent tells the television's task.
 #[derive(Debug)]
@@ -15,6 +46,19 @@ pub enum Command {
     Restore(CallId),
     /// Put back what an earlier run of the daemon left changed, if anything; then answer.
     Recover(oneshot::Sender<()>),
+    /// The platform wakes the screen for a call it is about to send (chatta.md 2.5). Put back after a minute without one.
+    Announced,
+    /// A caller's photograph has been fetched (JPEG or PNG, as it came).
+    Photo(Whose, Vec<u8>),
+    /// The resident's language (`de`, `en-GB`) and time zone (IANA name), as far as now known.
+    Resident {
+        /// Language; `None` leaves it.
+        locale: Option<String>,
+        /// Time zone; `None` leaves it.
+        time_zone: Option<String>,
+    },
+    /// A key pressed by other means than the television's own (the local API, where permitted).
+    Key(keys::Stroke),
 }
 
 /// What the television's task tells the agent.
@@ -65,4 +109,9 @@ pub struct TvState {
     pub input: Option<String>,
     /// Volume 0..=100; `None` if unknown.
     pub volume: Option<u8>,
+}
+
+impl TvState {
+    /// Nothing is known.
+    pub const UNKNOWN: TvState = TvState { power: Power::Unknown, input: None, volume: None };
 }

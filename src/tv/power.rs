@@ -1,0 +1,280 @@
+//! Waking the television and putting it back: power, input, volume. The rule of both is that nothing is changed before
+//! what was found is on the disk, and that only what we changed, and nobody changed since, is put back.
+
+use super::{Power, TvState, Wake};
+use async_trait::async_trait;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// Why the television did not do what it was asked, in words for a technician.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(pub String);
+
+/// Which input to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The box.
+    Ours,
+    /// Another, as [`TvState::input`] names it.
+    Other(String),
+    /// We don't know what was shown before: let go, and the television chooses.
+    Release,
+}
+
+/// The television set: what an infrared sender, HDMI-CEC or the lab can do to it. Every call is given a few seconds and
+/// then dropped, so a hung device never holds up a dialog.
+#[async_trait]
+pub trait Set: Send + Sync + 'static {
+    /// How it is now. A television that does not answer is `Ok` with [`Power::Unknown`], or a fault when the way to it
+    /// is broken.
+    async fn state(&self) -> Result<TvState, Fault>;
+    /// On, or standby.
+    async fn power(&self, on: bool) -> Result<(), Fault>;
+    /// Shows an input.
+    async fn input(&self, to: &Input) -> Result<(), Fault>;
+    /// Sets the volume, 0..=100.
+    async fn volume(&self, to: u8) -> Result<(), Fault>;
+    /// The box's own input as [`TvState::input`] names it, if known.
+    fn own_input(&self) -> Option<String>;
+}
+
+/// What is to be put back, as it lies on the disk.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Remembered {
+    /// As it was before we came.
+    pub found: TvState,
+    /// We switched it on.
+    pub power: bool,
+    /// We switched to the box's input.
+    pub input: bool,
+    /// The volume we set.
+    pub volume: Option<u8>,
+    /// Somebody used the television since: it is not switched off any more.
+    pub used: bool,
+}
+
+/// Where [`Remembered`] outlives a crash or a power cut. Called on blocking threads.
+pub trait Memory: Send + Sync + 'static {
+    /// Returns once it is on the disk.
+    fn remember(&self, what: &Remembered) -> Result<(), String>;
+    /// What lies there.
+    fn recall(&self) -> Result<Option<Remembered>, String>;
+    /// Nothing is to be put back any more.
+    fn forget(&self) -> Result<(), String>;
+}
+
+/// What is to be put back, in memory and on the disk.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    memory: Arc<dyn Memory>,
+    current: Arc<Mutex<Current>>,
+    /// Number of the newest write that reached the disk: writes run on blocking threads and may overtake each other.
+    written: Arc<Mutex<u64>>,
+}
+
+#[derive(Default)]
+struct Current {
+    remembered: Option<Remembered>,
+    writes: u64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Ledger {
+    pub(crate) fn new(memory: Arc<dyn Memory>) -> Ledger {
+        Ledger { memory, current: Arc::default(), written: Arc::default() }
+    }
+
+    pub(crate) fn current(&self) -> Option<Remembered> {
+        lock(&self.current).remembered.clone()
+    }
+
+    /// Somebody uses the television.
+    pub(crate) fn used(&self) {
+        if let Some(remembered) = &mut lock(&self.current).remembered {
+            remembered.used = true;
+        }
+    }
+
+    /// Writes down `what`; afterwards it is on the disk, or the log says why not. The call goes on without: a full disk
+    /// must not keep the telephone from ringing.
+    pub(crate) async fn write(&self, what: Option<Remembered>) {
+        let number = {
+            let mut current = lock(&self.current);
+            current.remembered.clone_from(&what);
+            current.writes += 1;
+            current.writes
+        };
+        let (memory, written) = (self.memory.clone(), self.written.clone());
+        let write = move || {
+            let mut newest = lock(&written);
+            if *newest > number {
+                return Ok(());
+            }
+            *newest = number;
+            match &what {
+                Some(what) => memory.remember(what),
+                None => memory.forget(),
+            }
+        };
+        let why = match tokio::task::spawn_blocking(write).await {
+            Ok(Ok(())) => return,
+            Ok(Err(why)) => why,
+            Err(e) => e.to_string(),
+        };
+        log::error!(
+            "the television's state cannot be written down: {why}; after a power cut it may stay as it is now. Check the state directory"
+        );
+    }
+
+    /// Reads what an earlier run left.
+    pub(crate) async fn recall(&self) {
+        let memory = self.memory.clone();
+        match tokio::task::spawn_blocking(move || memory.recall()).await {
+            Ok(Ok(left)) => {
+                let mut current = lock(&self.current);
+                if current.remembered.is_none() && current.writes == 0 {
+                    current.remembered = left;
+                }
+            }
+            Ok(Err(why)) => log::error!("what is to be put back on the television cannot be read: {why}; check the state directory"),
+            Err(e) => log::error!("what is to be put back on the television cannot be read: {e}; check the state directory"),
+        }
+    }
+}
+
+/// A device that answers later than this does not answer.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How often waking is tried, and how far apart (field practice: 3 times, 3 s apart, wakes every set that can be woken).
+const TRIES: u32 = 3;
+/// When the state is looked at after a try: they add up to the 3 s between two tries. Most sets are on at once, slow ones
+/// boot for seconds.
+const LOOKS: [Duration; 5] =
+    [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(600), Duration::from_secs(1), Duration::from_secs(1)];
+
+/// The set's state, whatever happens.
+pub(crate) async fn ask(set: &dyn Set) -> TvState {
+    match timeout(ANSWER, set.state()).await {
+        Ok(Ok(state)) => state,
+        Ok(Err(fault)) => {
+            log::debug!("the television's state is unknown: {fault}");
+            TvState::UNKNOWN
+        }
+        Err(_) => TvState::UNKNOWN,
+    }
+}
+
+async fn tell(what: &str, doing: impl Future<Output = Result<(), Fault>>) {
+    match timeout(ANSWER, doing).await {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => log::warn!("the television does not take {what}: {fault}"),
+        Err(_) => log::warn!("the television does not take {what}: no answer in {} s", ANSWER.as_secs()),
+    }
+}
+
+fn shows_us(set: &dyn Set, state: &TvState) -> bool {
+    match (&state.input, set.own_input()) {
+        (Some(shown), Some(ours)) => *shown == ours,
+        _ => false,
+    }
+}
+
+/// Wakes it, comes to the front, and sees that it can be heard. Gives how it went and the state last seen.
+pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8) -> (Wake, TvState) {
+    let found = ask(set).await;
+    // A second call before the first was put back: what counts is how the television was before the first.
+    let earlier = ledger.current();
+    let on = found.power == Power::On;
+    let plan = Remembered {
+        power: !on || earlier.as_ref().is_some_and(|r| r.power),
+        input: !shows_us(set, &found) || earlier.as_ref().is_some_and(|r| r.input),
+        volume: found.volume.filter(|v| *v < floor).map(|_| floor).or(earlier.as_ref().and_then(|r| r.volume)),
+        used: earlier.as_ref().is_some_and(|r| r.used),
+        found: earlier.map_or_else(|| found.clone(), |r| r.found),
+    };
+    ledger.write(Some(plan)).await;
+    let mut seen = found.clone();
+    for _ in 0..TRIES {
+        if seen.power != Power::On {
+            tell("\"on\"", set.power(true)).await;
+        }
+        if !shows_us(set, &seen) {
+            tell("our input", set.input(&Input::Ours)).await;
+        }
+        if let Some(volume) = seen.volume.filter(|v| *v < floor) {
+            log::debug!("volume {volume} is too low to hear it ring; set to {floor}");
+            tell("a volume", set.volume(floor)).await;
+        }
+        for pause in [Duration::ZERO].into_iter().chain(LOOKS) {
+            sleep(pause).await;
+            seen = ask(set).await;
+            let audible = seen.volume.is_none_or(|v| v >= floor);
+            if seen.power == Power::On && audible && (shows_us(set, &seen) || seen.input.is_none()) {
+                return (if on { Wake::AlreadyOn } else { Wake::Woken }, seen);
+            }
+            // It was in standby and is on now: what it shows and how loud could only be set from here.
+            if seen.power == Power::On && pause >= LOOKS[1] {
+                break;
+            }
+        }
+    }
+    let result = match seen.power {
+        Power::On if on => Wake::AlreadyOn,
+        Power::On => Wake::Woken,
+        Power::Standby | Power::Unknown => {
+            log::warn!("the television does not wake up (tried {TRIES} times); check that its HDMI control is switched on");
+            Wake::NoAnswer
+        }
+    };
+    (result, seen)
+}
+
+/// Puts back what we changed and nobody changed since. `false`: it does not answer, the rest stays written down.
+pub(crate) async fn restore(set: &dyn Set, ledger: &Ledger) -> bool {
+    let Some(plan) = ledger.current() else { return true };
+    let mut now = ask(set).await;
+    let mut silent = 0;
+    for pause in LOOKS.into_iter().cycle().take(LOOKS.len() * TRIES as usize) {
+        match now.power {
+            Power::On => break,
+            // Off as it was found; but a wake that was cut short may still take effect, and it would be left on.
+            Power::Standby if !plan.power || silent >= LOOKS.len() => break,
+            Power::Standby | Power::Unknown => silent += 1,
+        }
+        sleep(pause).await;
+        now = ask(set).await;
+    }
+    if now.power == Power::Unknown {
+        log::warn!("the television does not answer and cannot be put back now; tried again when it does");
+        return false;
+    }
+    put_back(set, &plan, &now).await;
+    ledger.write(None).await;
+    true
+}
+
+/// Sets a volume somebody asked for.
+pub(crate) async fn turn(set: &dyn Set, to: u8) {
+    tell("a volume", set.volume(to)).await;
+}
+
+async fn put_back(set: &dyn Set, plan: &Remembered, now: &TvState) {
+    if let (Some(ours), Some(before)) = (plan.volume, plan.found.volume)
+        && now.volume == Some(ours)
+    {
+        tell("its volume back", set.volume(before)).await;
+    }
+    let ours = shows_us(set, now) || now.input.is_none();
+    if plan.input && ours {
+        let before = plan.found.input.clone().map_or(Input::Release, Input::Other);
+        tell("its input back", set.input(&before)).await;
+    }
+    // Who was not seen to be in standby is not sent there.
+    if plan.power && plan.found.power == Power::Standby && ours && !plan.used && now.power == Power::On {
+        tell("\"standby\"", set.power(false)).await;
+    }
+}

@@ -1,0 +1,382 @@
+//! The television's task: commands in, events out. It waits for nothing that takes time: waking, restoring and the
+//! volume run beside it, drawing and playing belong to the [`Stage`].
+
+use super::dialog::Dialog;
+use super::power::{self, Ledger, Memory};
+use super::stage::{Driver, DriverEvent, Stage, View};
+use super::{Command, Config, Power, TvEvent, TvState, Wake};
+use crate::call::{CallId, Press, Scene};
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+/// How long the screen stays awake for a call that was announced (power_normal, chatta.md 2.5) and does not come.
+const ANNOUNCED: Duration = Duration::from_secs(60);
+/// One press of a volume key.
+const VOLUME_STEP: u8 = 5;
+
+/// Starts the task. It ends with the last sender of commands.
+pub fn spawn(config: Config, driver: Driver, memory: Arc<dyn Memory>) -> (mpsc::Sender<Command>, mpsc::Receiver<TvEvent>) {
+    let (commands, inbox) = mpsc::channel(64);
+    let (outbox, events) = mpsc::channel(64);
+    let Driver { set, stage, events: told } = driver;
+    let television = Television {
+        config,
+        set,
+        stage,
+        ledger: Ledger::new(memory),
+        outbox,
+        dialog: Dialog::default(),
+        scene: Scene::Idle,
+        number: 0,
+        notice: None,
+        job: None,
+        volume: None,
+        seen: TvState::UNKNOWN,
+        told: TvState::UNKNOWN,
+        restore_by: None,
+        owed: false,
+    };
+    tokio::spawn(television.run(inbox, told));
+    (commands, events)
+}
+
+type Job<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+enum Doing {
+    Waking,
+    Restoring(Option<CallId>),
+    Recovering(Option<oneshot::Sender<()>>),
+}
+
+enum Done {
+    Woken(Wake, TvState),
+    Restored(bool),
+}
+
+/// What is known of the dialog that must be seen and heard before anything is answered by itself.
+struct Notice {
+    call: CallId,
+    /// Shows before this number belong to another dialog.
+    since: u64,
+    seen: bool,
+    heard: bool,
+    told: Option<bool>,
+}
+
+struct Television {
+    config: Config,
+    set: Arc<dyn power::Set>,
+    stage: Box<dyn Stage>,
+    ledger: Ledger,
+    outbox: mpsc::Sender<TvEvent>,
+    dialog: Dialog,
+    scene: Scene,
+    number: u64,
+    notice: Option<Notice>,
+    job: Option<(Doing, Job<Done>)>,
+    /// A volume being set, and the next one wanted after it.
+    volume: Option<(Job<()>, Option<u8>)>,
+    /// How it is as far as we know, asked or told.
+    seen: TvState,
+    /// As it was last told. What changed is judged by this alone: news may be older than an answer.
+    told: TvState,
+    /// When a television woken for an announced call is put back if no call comes.
+    restore_by: Option<Instant>,
+    /// It did not answer when it was to be put back: try again when it does.
+    owed: bool,
+}
+
+impl Television {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>, mut told: mpsc::Receiver<DriverEvent>) {
+        let mut driver_alive = true;
+        loop {
+            tokio::select! {
+                biased;
+                event = told.recv(), if driver_alive => match event {
+                    Some(event) => self.driver(event).await,
+                    None => driver_alive = false,
+                },
+                command = inbox.recv() => match command {
+                    Some(command) => self.command(command).await,
+                    None => return,
+                },
+                done = next(&mut self.job) => self.done(done).await,
+                () = finish(&mut self.volume) => self.volume_set(),
+                () = wait(self.restore_by) => {
+                    self.restore_by = None;
+                    self.restore(None);
+                }
+            }
+        }
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Wake(_) => {
+                self.restore_by = None;
+                self.wake();
+            }
+            Command::Announced => {
+                self.restore_by = (self.scene == Scene::Idle).then(|| Instant::now() + ANNOUNCED);
+                self.wake();
+            }
+            Command::Show(scene) => self.show(scene).await,
+            Command::Restore(call) => {
+                self.restore_by = None;
+                self.restore(Some(call));
+            }
+            Command::Recover(answer) => {
+                self.leave_job();
+                let (set, ledger) = (self.set.clone(), self.ledger.clone());
+                let job = async move {
+                    ledger.recall().await;
+                    Done::Restored(power::restore(&*set, &ledger).await)
+                };
+                self.job = Some((Doing::Recovering(Some(answer)), Box::pin(job)));
+            }
+            Command::Photo(whose, bytes) => self.stage.photo(whose, bytes),
+            Command::Resident { locale, time_zone } => {
+                self.stage.resident(locale, time_zone);
+                self.draw();
+            }
+            Command::Key(stroke) => self.stroke(stroke),
+        }
+    }
+
+    /// A job that is overtaken is dropped; who waits for a recovery waits no longer.
+    fn leave_job(&mut self) {
+        if let Some((Doing::Recovering(answer), _)) = &mut self.job
+            && let Some(answer) = answer.take()
+        {
+            let _ = answer.send(());
+        }
+        self.job = None;
+    }
+
+    fn wake(&mut self) {
+        if matches!(self.job, Some((Doing::Waking, _))) {
+            return;
+        }
+        self.leave_job();
+        self.owed = false;
+        let (set, ledger, floor) = (self.set.clone(), self.ledger.clone(), self.config.volume_floor);
+        let job = async move {
+            let (wake, state) = power::wake(&*set, &ledger, floor).await;
+            Done::Woken(wake, state)
+        };
+        self.job = Some((Doing::Waking, Box::pin(job)));
+    }
+
+    fn restore(&mut self, call: Option<CallId>) {
+        self.leave_job();
+        // A volume on its way is overtaken too: its change is written down already.
+        self.volume = None;
+        let (set, ledger) = (self.set.clone(), self.ledger.clone());
+        self.job = Some((Doing::Restoring(call), Box::pin(async move { Done::Restored(power::restore(&*set, &ledger).await) })));
+    }
+
+    async fn done(&mut self, done: Done) {
+        let Some((doing, _)) = self.job.take() else { return };
+        match (done, doing) {
+            (Done::Woken(wake, state), _) => {
+                self.seen = state;
+                log::info!(wake:? = wake; "television asked to wake up");
+                self.tell(TvEvent::Woken(wake)).await;
+                self.judge().await;
+            }
+            (Done::Restored(done), doing) => {
+                self.owed = !done;
+                match doing {
+                    Doing::Restoring(Some(call)) => self.tell(TvEvent::Restored(call)).await,
+                    Doing::Recovering(Some(answer)) => {
+                        let _ = answer.send(());
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    async fn show(&mut self, scene: Scene) {
+        self.dialog.show(&scene);
+        let dialog = match &scene {
+            Scene::Ringing { call, .. } => Some((*call, false)),
+            Scene::Countdown { call, until, .. } => Some((*call, until.is_some())),
+            _ => None,
+        };
+        let kind = std::mem::discriminant(&scene) == std::mem::discriminant(&self.scene);
+        self.scene = scene;
+        self.number += 1;
+        match dialog {
+            // The same notice goes on, its number has begun to count.
+            Some((call, true)) if kind && self.notice.as_ref().is_some_and(|n| n.call == call) => {}
+            Some((call, _)) => self.notice = Some(Notice { call, since: self.number, seen: false, heard: false, told: None }),
+            None => self.notice = None,
+        }
+        self.stage.show(self.number, &View { scene: self.scene.clone(), focus: self.dialog.focus() });
+    }
+
+    fn draw(&mut self) {
+        if self.scene != Scene::Idle {
+            self.number += 1;
+            self.stage.show(self.number, &View { scene: self.scene.clone(), focus: self.dialog.focus() });
+        }
+    }
+
+    async fn driver(&mut self, event: DriverEvent) {
+        match event {
+            DriverEvent::Stroke(stroke) => self.stroke(stroke),
+            DriverEvent::Changed(state) => self.changed(state).await,
+            DriverEvent::Shown(number) => self.perceived(number, |n| n.seen = true).await,
+            DriverEvent::Heard(number) => self.perceived(number, |n| n.heard = true).await,
+            DriverEvent::Failed(number, why) => self.failed(number, why).await,
+        }
+    }
+
+    async fn perceived(&mut self, number: u64, mark: impl FnOnce(&mut Notice)) {
+        if let Some(notice) = self.notice.as_mut().filter(|n| number >= n.since) {
+            mark(notice);
+            self.judge().await;
+        }
+    }
+
+    /// Says `Noticed` once everything is true that it says: the picture handed out, the tone sounding, and the television
+    /// not known to be in standby. One that does not answer is taken at its word: many never do.
+    async fn judge(&mut self) {
+        let waking = matches!(self.job, Some((Doing::Waking, _)));
+        let dark = self.seen.power == Power::Standby;
+        let Some(notice) = &mut self.notice else { return };
+        if waking || !notice.seen || !notice.heard {
+            return;
+        }
+        let call = notice.call;
+        if notice.told.replace(!dark) == Some(!dark) {
+            return;
+        }
+        let event = if dark { TvEvent::Unnoticed(call, "the television stays in standby".into()) } else { TvEvent::Noticed(call) };
+        self.tell(event).await;
+    }
+
+    async fn failed(&mut self, number: u64, why: String) {
+        let Some(notice) = self.notice.as_mut().filter(|n| number >= n.since) else { return };
+        // Picture or sound: both must be told anew before it counts as noticed again.
+        notice.seen = false;
+        notice.heard = false;
+        let call = notice.call;
+        if notice.told.replace(false) != Some(false) {
+            log::warn!(call = call.0; "the dialog cannot be seen or heard: {why}");
+            self.tell(TvEvent::Unnoticed(call, why)).await;
+        }
+    }
+
+    /// Somebody, we or a viewer, changed the set, or it answers again.
+    async fn changed(&mut self, state: TvState) {
+        self.seen = state.clone();
+        let before = std::mem::replace(&mut self.told, state);
+        let now = &self.told;
+        let ours = self.set.own_input();
+        let left = ours.is_some() && before.input == ours && now.input.is_some() && now.input != ours;
+        let off = before.power == Power::On && now.power == Power::Standby;
+        let answers = before.power == Power::Unknown && now.power != Power::Unknown;
+        match self.job {
+            // What changes now is our own doing.
+            Some((Doing::Restoring(_) | Doing::Recovering(_), _)) => return,
+            None if self.owed && answers => self.restore(None),
+            _ => {}
+        }
+        if left || off {
+            self.ledger.used();
+        }
+        if answers {
+            self.draw();
+        }
+        // Nobody sits unseen before an open camera: who switches the television off has hung up.
+        if off && self.job.is_none() && matches!(self.scene, Scene::Connecting { .. } | Scene::InCall { .. }) {
+            log::info!("the television was switched off during the call; hanging up");
+            self.press(Press::HangUp);
+        }
+        self.judge().await;
+    }
+
+    fn stroke(&mut self, stroke: super::keys::Stroke) {
+        let outcome = self.dialog.stroke(std::time::Instant::now(), stroke);
+        if outcome.foreign {
+            self.ledger.used();
+        }
+        if outcome.moved {
+            self.draw();
+        }
+        if outcome.volume != 0 {
+            self.turn(outcome.volume);
+        }
+        if let Some(press) = outcome.press {
+            self.press(press);
+        }
+    }
+
+    fn turn(&mut self, steps: i8) {
+        let wanted = self.volume.as_ref().and_then(|(_, next)| *next).or(self.seen.volume);
+        let Some(from) = wanted else { return };
+        let to = from.saturating_add_signed(steps.saturating_mul(VOLUME_STEP as i8)).min(100);
+        match &mut self.volume {
+            Some((_, next)) => *next = Some(to),
+            None => self.set_volume(to),
+        }
+    }
+
+    fn set_volume(&mut self, to: u8) {
+        let (set, ledger) = (self.set.clone(), self.ledger.clone());
+        let job = async move {
+            if let Some(mut plan) = ledger.current() {
+                plan.volume = Some(to);
+                ledger.write(Some(plan)).await;
+            }
+            power::turn(&*set, to).await;
+        };
+        self.seen.volume = Some(to);
+        self.volume = Some((Box::pin(job), None));
+    }
+
+    fn volume_set(&mut self) {
+        if let Some((_, Some(next))) = self.volume.take() {
+            self.set_volume(next);
+        }
+    }
+
+    /// A flood of keys must not hold up the rest: what the agent has no room for is lost, as on any busy television.
+    fn press(&self, press: Press) {
+        if self.outbox.try_send(TvEvent::Press(press)).is_err() {
+            log::warn!("a key was lost: the agent is busy");
+        }
+    }
+
+    async fn tell(&mut self, event: TvEvent) {
+        // The agent's inbox is drained by its loop; when the agent is gone the inbox of commands closes next.
+        let _ = self.outbox.send(event).await;
+    }
+}
+
+async fn next(job: &mut Option<(Doing, Job<Done>)>) -> Done {
+    match job {
+        Some((_, job)) => job.await,
+        None => pending().await,
+    }
+}
+
+async fn finish(volume: &mut Option<(Job<()>, Option<u8>)>) {
+    match volume {
+        Some((job, _)) => job.await,
+        None => pending().await,
+    }
+}
+
+async fn wait(until: Option<Instant>) {
+    match until {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,374 @@
+//! The task with the headless driver, in virtual time.
+
+use super::headless::{Did, Headless};
+use super::keys::Key;
+use super::*;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+struct Fixture {
+    tv: Headless,
+    commands: mpsc::Sender<Command>,
+    events: mpsc::Receiver<TvEvent>,
+}
+
+fn found(power: Power, input: &str, volume: u8) -> TvState {
+    TvState { power, input: Some(input.into()), volume: Some(volume) }
+}
+
+fn fixture(state: TvState) -> Fixture {
+    let (tv, driver) = Headless::in_state(state);
+    let (commands, events) = spawn(Config::default(), driver, tv.memory());
+    Fixture { tv, commands, events }
+}
+
+impl Fixture {
+    async fn tell(&self, command: Command) {
+        self.commands.send(command).await.unwrap();
+    }
+
+    async fn event(&mut self) -> TvEvent {
+        timeout(Duration::from_secs(60), self.events.recv()).await.expect("an event in a minute").expect("the task runs")
+    }
+
+    /// Nothing comes for a good while.
+    async fn silence(&mut self) {
+        if let Ok(event) = timeout(Duration::from_secs(60), self.events.recv()).await {
+            panic!("unexpected {event:?}");
+        }
+    }
+
+    async fn wake(&mut self) -> Wake {
+        self.tell(Command::Wake(CallId(1))).await;
+        match self.event().await {
+            TvEvent::Woken(wake) => wake,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn restore(&mut self) {
+        self.tell(Command::Restore(CallId(1))).await;
+        assert_eq!(self.event().await, TvEvent::Restored(CallId(1)));
+    }
+
+    /// Commands to the set, without what is shown and written down.
+    fn commands_to_set(&self) -> Vec<Did> {
+        self.tv.did().into_iter().filter(|d| matches!(d, Did::Power(_) | Did::Input(_) | Did::Volume(_))).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleeping_television_is_woken_and_put_back_as_it_was() {
+    let before = found(Power::Standby, "tuner", 12);
+    let mut f = fixture(before.clone());
+    assert_eq!(f.wake().await, Wake::Woken);
+    assert_eq!(f.tv.now(), found(Power::On, "box", 30));
+    f.restore().await;
+    assert_eq!(f.tv.now(), before);
+    assert_eq!(f.tv.memory().recall(), Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_television_in_use_keeps_its_power_and_gets_its_input_and_volume_back() {
+    let before = found(Power::On, "hdmi2", 20);
+    let mut f = fixture(before.clone());
+    assert_eq!(f.wake().await, Wake::AlreadyOn);
+    f.restore().await;
+    assert_eq!(f.tv.now(), before);
+    assert!(!f.commands_to_set().iter().any(|d| matches!(d, Did::Power(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_no_change_is_not_touched() {
+    let mut f = fixture(found(Power::On, "box", 40));
+    assert_eq!(f.wake().await, Wake::AlreadyOn);
+    f.restore().await;
+    assert_eq!(f.commands_to_set(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_state_is_written_down_before_anything_is_changed_and_struck_out_after() {
+    let mut f = fixture(found(Power::Standby, "tuner", 12));
+    f.wake().await;
+    f.restore().await;
+    let did = f.tv.did();
+    assert_eq!(did.first(), Some(&Did::Remembered));
+    assert_eq!(did.last(), Some(&Did::Forgot));
+    assert_eq!(did.iter().filter(|d| **d == Did::Remembered).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waking_is_tried_three_times_three_seconds_apart() {
+    let mut f = fixture(found(Power::Standby, "tuner", 40));
+    f.tv.script(|s| s.deaf = 2);
+    let start = tokio::time::Instant::now();
+    assert_eq!(f.wake().await, Wake::Woken);
+    assert_eq!(start.elapsed().as_secs(), 6);
+    let mut f = fixture(found(Power::Standby, "tuner", 40));
+    f.tv.script(|s| s.deaf = 99);
+    assert_eq!(f.wake().await, Wake::NoAnswer);
+    assert_eq!(f.commands_to_set().iter().filter(|d| **d == Did::Power(true)).count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_television_is_no_answer_and_does_not_hold_up_the_dialog() {
+    let mut f = fixture(found(Power::Standby, "tuner", 40));
+    f.tv.script(|s| s.silent = true);
+    let mut view = f.tv.view();
+    f.tell(Command::Wake(CallId(1))).await;
+    f.tell(Command::Show(scenes::ringing())).await;
+    let start = tokio::time::Instant::now();
+    view.wait_for(|v| v.scene == scenes::ringing()).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(f.event().await, TvEvent::Woken(Wake::NoAnswer));
+    // It may well be on: many sets never answer.
+    assert_eq!(f.event().await, TvEvent::Noticed(CallId(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_television_that_stays_in_standby_shows_no_notice() {
+    let mut f = fixture(found(Power::Standby, "tuner", 40));
+    f.tv.script(|s| s.deaf = 99);
+    f.tell(Command::Wake(CallId(1))).await;
+    f.tell(Command::Show(scenes::countdown())).await;
+    assert_eq!(f.event().await, TvEvent::Woken(Wake::NoAnswer));
+    assert!(matches!(f.event().await, TvEvent::Unnoticed(CallId(1), _)));
+    f.tv.viewer(|s| s.power = Power::On).await;
+    assert_eq!(f.event().await, TvEvent::Noticed(CallId(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn noticed_needs_picture_and_sound() {
+    let mut f = fixture(found(Power::On, "box", 40));
+    f.tv.script(|s| s.no_picture = Some("no display".into()));
+    f.tell(Command::Show(scenes::countdown())).await;
+    assert_eq!(f.event().await, TvEvent::Unnoticed(CallId(1), "no display".into()));
+    f.silence().await;
+    f.tv.script(|s| (s.no_picture, s.no_sound) = (None, Some("no speaker".into())));
+    f.tell(Command::Show(Scene::Idle)).await;
+    f.tell(Command::Show(scenes::countdown())).await;
+    assert_eq!(f.event().await, TvEvent::Unnoticed(CallId(1), "no speaker".into()));
+    f.silence().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn noticed_waits_until_picture_and_sound_are_really_out() {
+    let mut f = fixture(found(Power::On, "box", 40));
+    f.tv.script(|s| s.withhold = true);
+    f.tell(Command::Show(scenes::countdown())).await;
+    f.silence().await;
+    f.tv.say_noticed().await;
+    assert_eq!(f.event().await, TvEvent::Noticed(CallId(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_display_lost_during_the_notice_is_told() {
+    let mut f = fixture(found(Power::On, "box", 40));
+    f.tell(Command::Show(scenes::countdown())).await;
+    assert_eq!(f.event().await, TvEvent::Noticed(CallId(1)));
+    f.tell(Command::Show(scenes::counting(std::time::Instant::now()))).await;
+    f.tv.lose("the cable was pulled").await;
+    assert_eq!(f.event().await, TvEvent::Unnoticed(CallId(1), "the cable was pulled".into()));
+    f.tv.say_noticed().await;
+    assert_eq!(f.event().await, TvEvent::Noticed(CallId(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_become_presses_of_the_scene_that_is_shown() {
+    let mut f = fixture(found(Power::On, "box", 40));
+    f.tell(Command::Show(scenes::ringing())).await;
+    assert_eq!(f.event().await, TvEvent::Noticed(CallId(1)));
+    f.tv.press(Key::Ok).await;
+    assert_eq!(f.event().await, TvEvent::Press(Press::Accept));
+    f.tell(Command::Show(scenes::in_call())).await;
+    f.tv.view().wait_for(|v| v.scene == scenes::in_call()).await.unwrap();
+    f.tv.press(Key::Back).await;
+    assert_eq!(f.event().await, TvEvent::Press(Press::HangUp));
+    let stroke = keys::Stroke { key: Key::Mute, pressed: true };
+    f.tell(Command::Key(stroke)).await;
+    assert_eq!(f.event().await, TvEvent::Press(Press::Mute));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_focus_is_drawn_where_the_arrows_put_it() {
+    let mut f = fixture(found(Power::On, "box", 40));
+    f.tell(Command::Show(scenes::ringing())).await;
+    assert_eq!(f.event().await, TvEvent::Noticed(CallId(1)));
+    f.tv.press(Key::Right).await;
+    f.tv.view().wait_for(|v| v.focus == dialog::Choice::Decline).await.unwrap();
+    f.tv.press(Key::Ok).await;
+    assert_eq!(f.event().await, TvEvent::Press(Press::Decline));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_uses_the_television_after_the_wake_keeps_it() {
+    let mut f = fixture(found(Power::Standby, "tuner", 40));
+    f.wake().await;
+    f.tv.viewer(|s| s.input = Some("hdmi2".into())).await;
+    f.tv.viewer(|s| s.volume = Some(55)).await;
+    f.restore().await;
+    assert_eq!(f.tv.now(), found(Power::On, "hdmi2", 55));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_pressed_while_nothing_of_ours_is_shown_is_use() {
+    let mut f = fixture(found(Power::Standby, "box", 40));
+    f.wake().await;
+    f.tv.press(Key::Digit(3)).await;
+    f.tv.viewer(|s| s.volume = Some(41)).await;
+    f.restore().await;
+    assert_eq!(f.tv.now().power, Power::On);
+}
+
+#[tokio::test(start_paused = true)]
+async fn volume_keys_turn_the_television_and_the_volume_is_put_back() {
+    let mut f = fixture(found(Power::On, "tuner", 40));
+    f.wake().await;
+    f.tell(Command::Show(scenes::in_call())).await;
+    f.tv.view().wait_for(|v| v.scene == scenes::in_call()).await.unwrap();
+    for _ in 0..3 {
+        f.tv.press(Key::VolumeUp).await;
+    }
+    f.tv.press(Key::Mute).await;
+    assert_eq!(f.event().await, TvEvent::Press(Press::Mute));
+    while f.tv.now().volume != Some(55) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    f.tell(Command::Show(Scene::Idle)).await;
+    f.restore().await;
+    assert_eq!(f.tv.now(), found(Power::On, "tuner", 40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn switching_the_television_off_during_the_call_hangs_up() {
+    let mut f = fixture(found(Power::Standby, "tuner", 40));
+    f.wake().await;
+    f.tell(Command::Show(scenes::in_call())).await;
+    f.tv.view().wait_for(|v| v.scene == scenes::in_call()).await.unwrap();
+    f.tv.viewer(|s| s.power = Power::Standby).await;
+    assert_eq!(f.event().await, TvEvent::Press(Press::HangUp));
+    f.restore().await;
+    assert_eq!(f.tv.now().power, Power::Standby);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_call_before_the_first_is_put_back_remembers_the_first_state() {
+    let before = found(Power::Standby, "tuner", 12);
+    let mut f = fixture(before.clone());
+    f.wake().await;
+    assert_eq!(f.wake().await, Wake::AlreadyOn);
+    f.restore().await;
+    assert_eq!(f.tv.now(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_crash_the_next_run_puts_the_television_back() {
+    let before = found(Power::Standby, "tuner", 12);
+    let mut first = fixture(before.clone());
+    first.wake().await;
+    let memory = first.tv.memory();
+    let left = first.tv.now();
+    drop(first);
+    let (tv, driver) = Headless::in_state(left);
+    let (commands, _events) = spawn(Config::default(), driver, memory.clone());
+    let (answer, answered) = oneshot::channel();
+    commands.send(Command::Recover(answer)).await.unwrap();
+    answered.await.unwrap();
+    assert_eq!(tv.now(), before);
+    assert_eq!(memory.recall(), Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn recovering_with_nothing_left_changes_nothing() {
+    let f = fixture(found(Power::On, "box", 12));
+    let (answer, answered) = oneshot::channel();
+    f.tell(Command::Recover(answer)).await;
+    answered.await.unwrap();
+    assert_eq!(f.commands_to_set(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_arrives_while_recovering_answers_the_recovery() {
+    let mut f = fixture(found(Power::On, "box", 40));
+    let (answer, answered) = oneshot::channel();
+    f.tell(Command::Recover(answer)).await;
+    f.wake().await;
+    answered.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_does_not_keep_it_from_waking() {
+    let mut f = fixture(found(Power::Standby, "tuner", 40));
+    f.tv.script(|s| s.disk_full = true);
+    assert_eq!(f.wake().await, Wake::Woken);
+    f.restore().await;
+    assert_eq!(f.tv.now().power, Power::Standby);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_television_that_was_silent_is_put_back_when_it_answers() {
+    let before = found(Power::Standby, "tuner", 40);
+    let mut f = fixture(before.clone());
+    f.wake().await;
+    let as_we_left_it = f.tv.now();
+    f.tv.script(|s| s.silent = true);
+    f.tv.viewer(|s| *s = TvState::UNKNOWN).await;
+    f.restore().await;
+    assert!(f.tv.memory().recall().unwrap().is_some(), "still owed");
+    f.tv.script(|s| s.silent = false);
+    f.tv.viewer(|s| *s = as_we_left_it).await;
+    while f.tv.now() != before {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_announced_call_that_does_not_come_is_put_back_after_a_minute() {
+    let before = found(Power::Standby, "tuner", 40);
+    let mut f = fixture(before.clone());
+    f.tell(Command::Announced).await;
+    assert_eq!(f.event().await, TvEvent::Woken(Wake::Woken));
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert_eq!(f.tv.now().power, Power::On);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(f.tv.now(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_announced_call_that_comes_stays_on() {
+    let mut f = fixture(found(Power::Standby, "tuner", 40));
+    f.tell(Command::Announced).await;
+    assert_eq!(f.event().await, TvEvent::Woken(Wake::Woken));
+    f.wake().await;
+    f.silence().await;
+    assert_eq!(f.tv.now(), found(Power::On, "box", 40));
+    f.restore().await;
+    assert_eq!(f.tv.now(), found(Power::Standby, "tuner", 40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_cut_short_is_undone_when_the_television_comes_up_late() {
+    let mut f = fixture(found(Power::Standby, "tuner", 40));
+    f.tv.script(|s| s.deaf = 1);
+    f.tell(Command::Wake(CallId(1))).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    f.tell(Command::Restore(CallId(1))).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    f.tv.viewer(|s| (s.power, s.input) = (Power::On, Some("box".into()))).await;
+    assert_eq!(f.event().await, TvEvent::Restored(CallId(1)));
+    assert_eq!(f.tv.now(), found(Power::Standby, "tuner", 40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_keys_blocks_nothing() {
+    let mut f = fixture(found(Power::On, "box", 40));
+    f.tell(Command::Show(scenes::missed())).await;
+    f.tv.view().wait_for(|v| v.scene == scenes::missed()).await.unwrap();
+    for _ in 0..1000 {
+        f.tv.press(Key::Digit(1)).await;
+    }
+    f.tell(Command::Show(Scene::Idle)).await;
+    f.tv.view().wait_for(|v| v.scene == Scene::Idle).await.unwrap();
+    assert_eq!(f.event().await, TvEvent::Press(Press::Other));
+}
