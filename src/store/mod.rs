@@ -13,7 +13,7 @@ mod disk;
 mod tests;
 
 use crate::call::{CallId, Ending, LineId, Offer, Record};
-use crate::tv::TvState;
+use crate::tv::Remembered;
 use disk::{Change, Disk};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -241,19 +241,15 @@ impl Store {
         records
     }
 
-    /// Remembers the television's state as it is before the first change. If an earlier one is still to be put back, that
-    /// one stays. Waits until it is safe on the disk, but not longer than a second, and says whether it is.
-    pub fn remember(&self, call: CallId, state: &TvState) -> bool {
-        let change = self.change(|memory| {
-            if memory.get::<(CallId, TvState)>(name::TELEVISION).is_none() {
-                memory.set(name::TELEVISION, &(call, state));
-            }
-        });
+    /// Remembers what is to be put back on the television, in place of what was to be put back before. Waits until it is
+    /// safe on the disk, but not longer than a second, and says whether it is.
+    pub fn remember(&self, what: &Remembered) -> bool {
+        let change = self.change(|memory| memory.set(name::TELEVISION, what));
         self.wait_for(change, PATIENCE)
     }
 
-    /// The television's state to put back, and the call that changed it.
-    pub fn to_restore(&self) -> Option<(CallId, TvState)> {
+    /// What is to be put back on the television.
+    pub fn to_restore(&self) -> Option<Remembered> {
         self.memory().get(name::TELEVISION)
     }
 
@@ -383,5 +379,24 @@ impl Drop for Owner {
             // Writes what is left and ends; a panic there was told already.
             let _ = writer.join();
         }
+    }
+}
+
+/// What the television's task asks of its memory.
+impl crate::tv::Memory for Store {
+    fn remember(&self, what: &Remembered) -> Result<(), String> {
+        if Store::remember(self, what) {
+            return Ok(());
+        }
+        Err(self.trouble().map_or_else(|| "the disk is too slow".to_owned(), |trouble| trouble.to_string()))
+    }
+
+    fn recall(&self) -> Result<Option<Remembered>, String> {
+        Ok(self.to_restore())
+    }
+
+    fn forget(&self) -> Result<(), String> {
+        self.restored();
+        Ok(())
     }
 }

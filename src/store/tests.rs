@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::call::{Caller, CallerId, Medium, Reference, Wish};
-use crate::tv::Power;
+use crate::tv::{Power, TvState};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -45,12 +45,13 @@ fn calls(records: &[Record]) -> Vec<u64> {
     records.iter().map(|record| record.call.0).collect()
 }
 
-fn standby() -> TvState {
-    TvState { power: Power::Standby, input: Some("tuner".into()), volume: Some(12) }
+fn standby() -> Remembered {
+    let found = TvState { power: Power::Standby, input: Some("tuner".into()), volume: Some(12) };
+    Remembered { found, power: true, input: true, volume: None, used: false }
 }
 
-fn on() -> TvState {
-    TvState { power: Power::On, ..standby() }
+fn on() -> Remembered {
+    Remembered { found: TvState { power: Power::On, ..standby().found }, ..standby() }
 }
 
 fn names_in(directory: &Path) -> Vec<String> {
@@ -71,7 +72,7 @@ fn everything_is_there_after_a_restart() {
     }
     store.keep_token(&line, "old");
     store.keep_token(&line, "secret");
-    assert!(store.remember(CallId(3), &standby()));
+    assert!(store.remember(&standby()));
     drop(store);
 
     let store = Store::open(directory.path());
@@ -80,7 +81,7 @@ fn everything_is_there_after_a_restart() {
     assert_eq!(store.log(2), [record(3), record(2)]);
     assert_eq!(store.token(&line).unwrap().as_str(), "secret");
     assert_eq!(store.token(&LineId("other".into())), None);
-    assert_eq!(store.to_restore(), Some((CallId(3), standby())));
+    assert_eq!(store.to_restore(), Some(standby()));
     assert_eq!(store.interrupted(), None);
     store.restored();
     store.forget_token(&line);
@@ -91,15 +92,16 @@ fn everything_is_there_after_a_restart() {
 }
 
 #[test]
-fn the_televisions_first_state_stays_until_it_is_put_back() {
+fn what_is_to_be_put_back_is_the_latest_word_until_it_is_put_back() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path());
-    store.remember(CallId(1), &standby());
-    store.remember(CallId(2), &on());
-    assert_eq!(store.to_restore(), Some((CallId(1), standby())));
+    store.remember(&standby());
+    store.remember(&on());
+    assert_eq!(store.to_restore(), Some(on()));
     store.restored();
-    assert!(store.remember(CallId(3), &on()));
-    assert_eq!(store.to_restore(), Some((CallId(3), on())));
+    assert_eq!(store.to_restore(), None);
+    assert!(store.remember(&on()));
+    assert_eq!(store.to_restore(), Some(on()));
 }
 
 #[test]
@@ -198,12 +200,12 @@ fn a_corrupt_database_is_moved_aside_and_a_fresh_one_begun() {
         let store = Store::open(directory.path());
         assert_eq!(store.trouble(), None, "{what}");
         assert!(store.next_call().0 > 200, "{what}: numbers of calls are not used twice");
-        assert!(store.remember(CallId(201), &standby()), "{what}");
+        assert!(store.remember(&standby()), "{what}");
         store.ended(&record(201));
         assert!(names_in(directory.path()).iter().any(|name| name.starts_with("residentd.db.corrupt-")), "{what}");
         drop(store);
         let store = Store::open(directory.path());
-        assert_eq!((calls(&store.log(10)), store.to_restore()), (vec![201], Some((CallId(201), standby()))), "{what}");
+        assert_eq!((calls(&store.log(10)), store.to_restore()), (vec![201], Some(standby())), "{what}");
     }
 }
 
@@ -211,13 +213,13 @@ fn a_corrupt_database_is_moved_aside_and_a_fresh_one_begun() {
 fn a_database_that_breaks_while_we_run_is_replaced_with_all_that_is_known() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path());
-    assert!(store.remember(CallId(1), &standby()));
+    assert!(store.remember(&standby()));
     store.shared.shared.disk().open = None;
     fs::write(directory.path().join("residentd.db"), vec![b'x'; 8192]).unwrap();
     store.ended(&record(1));
     drop(store);
     let store = Store::open(directory.path());
-    assert_eq!((store.to_restore(), calls(&store.log(10))), (Some((CallId(1), standby())), vec![1]));
+    assert_eq!((store.to_restore(), calls(&store.log(10))), (Some(standby()), vec![1]));
 }
 
 #[test]
@@ -241,9 +243,9 @@ fn without_a_usable_directory_calls_go_on_from_memory() {
     assert!(matches!(trouble, StoreError::Files { .. }) && trouble.to_string().contains("check that the directory"), "{trouble}");
 
     let before = Instant::now();
-    assert!(!store.remember(CallId(1), &standby()), "it is not safe, and says so");
+    assert!(!store.remember(&standby()), "it is not safe, and says so");
     assert!(before.elapsed() < PATIENCE, "a disk that fails at once holds nothing up");
-    assert_eq!(store.to_restore(), Some((CallId(1), standby())));
+    assert_eq!(store.to_restore(), Some(standby()));
     let first = store.next_call();
     store.began(first, &offer(), time(0));
     assert_eq!(store.next_call().0, first.0 + 1);
@@ -254,7 +256,7 @@ fn without_a_usable_directory_calls_go_on_from_memory() {
     assert!(store.flush(SOON), "used as soon as it can be: {:?}", store.trouble());
     drop(store);
     let store = Store::open(&state);
-    assert_eq!((store.to_restore(), store.log(1)), (Some((CallId(1), standby())), vec![record(500)]));
+    assert_eq!((store.to_restore(), store.log(1)), (Some(standby()), vec![record(500)]));
 }
 
 #[test]
@@ -309,7 +311,7 @@ fn child_that_writes_until_it_is_killed() {
     loop {
         let call = store.next_call();
         store.began(call, &offer(), time(0));
-        let safe = store.remember(call, &standby());
+        let safe = store.remember(&standby());
         store.accepted(call, time(1));
         store.ended(&record(call.0));
         store.restored();
@@ -360,9 +362,7 @@ fn what_was_safe_survives_a_kill_at_any_moment() {
             Some(call) => assert_eq!(call.call.0, log[0] + 1),
             None => assert!(store.next_call().0 == log[0] + 1),
         }
-        if let Some((call, state)) = store.to_restore() {
-            assert!(state == standby() && call.0 >= log[0]);
-        }
+        assert!(store.to_restore().is_none_or(|left| left == standby()));
         store.restored();
         store.interrupted().into_iter().for_each(|call| store.ended(&call.record(time(0))));
         assert!(names_in(directory.path()).iter().all(|name| !name.contains("corrupt")));
