@@ -1,6 +1,6 @@
 // `make demo-check`: the demonstration, driven by a real browser without a display. One line a step with its time.
 import { join } from "node:path";
-import { logs, Problem, start, until } from "../demo/house.mjs";
+import { logs, Problem, start, until as eventually } from "../demo/house.mjs";
 import { launch, Missing } from "./chromium.mjs";
 
 const began = Date.now();
@@ -16,20 +16,24 @@ let house, browser, page;
 
 // ---- what can be asked ------------------------------------------------------------------------------------------------
 const tv = async () => (await house.state()).tv;
+const until = (what, ask, ...how) => eventually(what, () => {
+  if (house.residentd.how) throw new Problem(`${what}: residentd ${house.residentd.how}`);
+  return ask();
+}, ...how);
 const check = () => page.evaluate(() => window.check());
 const call = async (state, atMost) => until(`the page says "${state}"`, async () => (await check()).call === state, atMost);
 const press = (key) => page.click(`#remote-control [data-key="${key}"]`);
 const found = { power: "standby", input: "tuner", volume: 18 };
 
-async function putBack(atMost = 15_000) {
+async function putBack(words = "the television is put back") {
   let now;
   await until(`the television put back to ${JSON.stringify(found)}`, async () => {
     now = await tv();
     return Object.entries(found).every(([name, value]) => now[name] === value);
-  }, atMost).catch((error) => {
+  }).catch((error) => {
     throw new Problem(`${error.message}; it is ${JSON.stringify({ power: now.power, input: now.input, volume: now.volume })}`);
   });
-  done("the television is put back", `${found.power}, ${found.input}, volume ${found.volume}`);
+  done(words, `${found.power}, ${found.input}, volume ${found.volume}`);
 }
 
 async function ringing() {
@@ -165,7 +169,7 @@ async function main() {
   await page.waitForSelector("#resident-1124[data-online=true]");
   await page.click("#resident-1124");
   done("the resident is online");
-  await putBack();
+  await putBack("the television is as the resident left it");
 
   const only = process.env.ONLY;
   for (const [name, run] of Object.entries(calls)) {

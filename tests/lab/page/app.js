@@ -25,6 +25,7 @@ by("login").onsubmit = async (e) => {
   e.preventDefault();
   audio();
   by("login-problem").textContent = "";
+  if (!window.Pusher || !window.Twilio) return (by("login-problem").textContent = "The page's libraries are missing: run make tools, then reload.");
   by("login-button").disabled = true;
   try {
     const fresh = new Platform(config);

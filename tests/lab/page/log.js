@@ -25,12 +25,20 @@ function wanted(row) {
   return (!part || part.checked) && (!find || row.textContent.toLowerCase().includes(find));
 }
 
+/** `{"ms":2,"status":200}` as `status 200 · ms 2`. */
+function readable(detail) {
+  if (detail === null || detail === undefined) return "";
+  if (typeof detail !== "object") return String(detail);
+  const rank = (name) => ["status", "type", "from", "to"].indexOf(name) >>> 0;
+  const named = Object.entries(detail).sort(([a], [b]) => rank(a) - rank(b));
+  return named.map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ");
+}
+
 function row(entry) {
   const e = document.createElement("div");
   e.className = "row";
   e.dataset.part = entry.part;
-  const detail = entry.detail && typeof entry.detail === "object" && !Object.keys(entry.detail).length ? "" : entry.detail;
-  const more = detail == null ? "" : typeof detail === "string" ? detail : JSON.stringify(detail);
+  const more = readable(entry.detail);
   const direction = { in: "into the lab", out: "out of the lab" }[entry.dir];
   e.append(
     cell("time", clock(entry.ms)),

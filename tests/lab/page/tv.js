@@ -158,8 +158,8 @@ setInterval(() => {
 }, 120);
 function boxFact() {
   const idle = performance.now() - lastPicture > 2500;
-  const rateOfBox = idle ? "no picture" : `${box?.width ?? "?"}×${box?.height ?? "?"}, ${rate}/s`;
-  by("tv-box").textContent = set.box ? rateOfBox : "not connected";
+  const picture = box ? `${box.width}×${box.height}, ${idle ? "still" : `${rate}/s`}` : "connected";
+  by("tv-box").textContent = set.box ? picture : "not connected";
 }
 setInterval(() => {
   boxFact();
