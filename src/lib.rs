@@ -19,6 +19,7 @@
 //! | room | what lives there | may touch |
 //! |---|---|---|
 //! | [`agent`] | the one loop: events in, actions out, supervision of the tasks | `call`, and the handles of the others |
+//! | [`daemon`] | from the configuration to a running agent | everything, once |
 //! | [`call`] | what a call is and what may happen next: state machine, consent. No I/O, no clock, no async | nothing |
 //! | [`line`] | how calls reach the box, a module a platform | network, `room`'s types |
 //! | [`pusher`] | Pusher protocol 7: sans-I/O core and its driver | network |
@@ -29,13 +30,16 @@
 //! | [`api`] | the local HTTP API on a Unix socket | the local socket |
 //! | [`config`] | one typed, documented configuration | files |
 //! | [`health`] | readiness, watchdog | sd_notify |
+//! | [`journal`] | where log lines go | the journal |
 //! | [`net`] | TLS roots and reconnect delays, shared by everything that speaks to a network | network |
 
 pub mod agent;
 pub mod api;
 pub mod call;
 pub mod config;
+pub mod daemon;
 pub mod health;
+pub mod journal;
 pub mod line;
 pub mod media;
 pub mod net;

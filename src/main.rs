@@ -2,8 +2,10 @@
 
 use clap::Parser;
 use residentd::config::{self, Config, Sources};
+use residentd::{daemon, journal};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
 
 /// The resident's end of a video call.
 #[derive(Parser)]
@@ -26,6 +28,9 @@ struct Arguments {
     reference: bool,
 }
 
+/// EX_CONFIG of sysexits.h: starting again will not help, the service manager should not try.
+const BAD_CONFIGURATION: u8 = 78;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.reference {
@@ -36,11 +41,36 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(mistakes) => {
             eprintln!("{mistakes}");
-            return ExitCode::from(78); // EX_CONFIG
+            return ExitCode::from(BAD_CONFIGURATION);
         }
     };
     if arguments.show_config {
         print!("{}", config.show());
     }
-    ExitCode::SUCCESS
+    if arguments.show_config || arguments.check_config {
+        return ExitCode::SUCCESS;
+    }
+    journal::install(config.text("log.level").parse().expect("the table of settings lists only levels"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
+    let ended = runtime.map_err(|e| format!("no runtime: {e}")).and_then(|r| r.block_on(run(config)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            log::error!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(config: Config) -> Result<(), String> {
+    let stop = CancellationToken::new();
+    let signal = |kind| tokio::signal::unix::signal(kind).map_err(|e| format!("signals cannot be awaited: {e}"));
+    let (mut term, mut int) =
+        (signal(tokio::signal::unix::SignalKind::terminate())?, signal(tokio::signal::unix::SignalKind::interrupt())?);
+    let stopper = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        stopper.cancel();
+    });
+    daemon::start(config).await?.run(stop).await
 }

@@ -17,7 +17,7 @@ mod socket;
 
 pub use socket::{Bound, bind};
 
-use crate::call::{CallId, Caller, Medium, Press, Record};
+use crate::call::{CallId, Caller, Medium, Press, Record, Snapshot};
 use crate::line::LineState;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -40,8 +40,9 @@ pub struct Status {
     pub since: jiff::Timestamp,
     /// Every line's state.
     pub lines: BTreeMap<String, LineStatus>,
-    /// The running call, if any.
-    pub call: Option<CallStatus>,
+    /// What is going on, and the running call if there is one.
+    #[serde(flatten)]
+    pub now: Snapshot,
     /// How the last wake of the television went.
     pub woken: Option<crate::tv::Wake>,
     /// Whether a camera could be opened now.
@@ -58,23 +59,6 @@ pub struct LineStatus {
     pub state: LineState,
     /// Since when.
     pub since: jiff::Timestamp,
-}
-
-/// The running call.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CallStatus {
-    /// Our number.
-    pub id: CallId,
-    /// `ringing`, `countdown`, `connecting`, `in-call`.
-    pub phase: &'static str,
-    /// Who.
-    pub caller: Caller,
-    /// What.
-    pub medium: Medium,
-    /// Our microphone is off.
-    pub muted: bool,
-    /// The connection is weak.
-    pub weak: bool,
 }
 
 /// What happened, for those who follow.
@@ -250,7 +234,8 @@ mod tests {
 
     fn idle() -> Status {
         let since = jiff::Timestamp::UNIX_EPOCH;
-        Status { version: "0", since, lines: BTreeMap::new(), call: None, woken: None, camera: true, microphone: true }
+        let now = Snapshot { phase: crate::call::Phase::Idle, call: None, missed: 0 };
+        Status { version: "0", since, lines: BTreeMap::new(), now, woken: None, camera: true, microphone: true }
     }
 
     struct Fixture {

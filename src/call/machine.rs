@@ -151,6 +151,11 @@ impl Machine {
         self.state.deadline()
     }
 
+    /// The resident's time zone, when it becomes known later than the rest of the consent.
+    pub fn set_zone(&mut self, zone: jiff::tz::TimeZone) {
+        self.consent.zone = zone;
+    }
+
     /// The machine as seen from outside.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot { phase: self.state.phase(), call: self.state.view(), missed: self.missed.len() }

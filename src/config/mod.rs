@@ -6,7 +6,6 @@ pub mod source;
 
 pub use source::{Mistake, Origin, Sources, Value};
 
-use jiff::civil::Time;
 use source::Values;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -139,17 +138,6 @@ pub fn reference() -> String {
     page
 }
 
-/// `HH:MM-HH:MM`.
-pub fn hours(text: &str) -> Option<(Time, Time)> {
-    let (from, to) = text.split_once('-')?;
-    let time = |t: &str| {
-        let (h, m) = t.trim().split_once(':')?;
-        let digits = |d: &str| (d.len() == 2 && d.bytes().all(|b| b.is_ascii_digit())).then(|| d.parse::<i8>().ok()).flatten();
-        Time::new(digits(h)?, digits(m)?, 0, 0).ok()
-    };
-    Some((time(from)?, time(to)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,13 +209,5 @@ mod tests {
     fn the_reference_page_in_the_documentation_is_the_table() {
         let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md")).unwrap();
         assert!(page.contains(&reference()), "docs/configuration.md is old: paste the output of `residentd --reference` into it");
-    }
-
-    #[test]
-    fn hours_cross_midnight_and_nonsense_is_refused() {
-        assert!(hours("21:00-07:30").is_some());
-        for bad in ["", "21-7", "24:00-01:00", "21:60-07:00", "1:00-2:00", "21:00", "aa:bb-cc:dd"] {
-            assert!(hours(bad).is_none(), "{bad}");
-        }
     }
 }

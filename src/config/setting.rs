@@ -102,7 +102,7 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "Take a delay without auto-accept as a wish for a countdown (chatta.md 5.1); false: ask the resident.",
     ),
-    s("line.chatta.callers", Kind::List, "[]", "Ids or user names that may call at all; empty: everybody on the organisation's channel."),
+    s("line.chatta.callers", Kind::List, "[]", "Ids that may call at all; empty: everybody on the organisation's channel."),
     s("network.authority", Kind::Path, "\"\"", "PEM file of a further certificate authority to trust (an inspecting proxy, the lab)."),
     s("network.bind", Kind::List, "[]", "Local addresses for media; empty: all of the box that are not loopback."),
     s("network.relay_only", Kind::Bool, "false", "Send media through the TURN relay only."),

@@ -119,6 +119,28 @@ impl Config {
     }
 }
 
+impl CameraSource {
+    /// Whether it could be opened now, as far as can be told without opening it.
+    pub fn is_present(&self) -> bool {
+        match self {
+            CameraSource::None => false,
+            CameraSource::Test | CameraSource::Launch(_) => true,
+            CameraSource::V4l2(path) => std::path::Path::new(path).exists(),
+        }
+    }
+}
+
+impl MicrophoneSource {
+    /// Whether it could be opened now, as far as can be told without opening it: ALSA lists what captures in one file.
+    pub fn is_present(&self) -> bool {
+        match self {
+            MicrophoneSource::None => false,
+            MicrophoneSource::Test | MicrophoneSource::Launch(_) => true,
+            MicrophoneSource::Alsa(_) => std::fs::read_to_string("/proc/asound/pcm").is_ok_and(|pcm| pcm.contains("capture")),
+        }
+    }
+}
+
 const LAUNCH: &str = "gst:";
 
 impl FromStr for CameraSource {

@@ -1,0 +1,249 @@
+//! Putting the daemon together: from the configuration to a running [`Agent`].
+
+use crate::agent::{Agent, FollowPlatform};
+use crate::api::{self, Status};
+use crate::call::consent::{Automatic, Consent, Listed, Who};
+use crate::call::{Devices, Limits, LineId, Machine};
+use crate::config::Config;
+use crate::line::chatta;
+use crate::media::peer::PeerConfig;
+use crate::media::{Codec, Outputs, session};
+use crate::pusher::Endpoint;
+use crate::room::twilio;
+use crate::store::Store;
+use crate::{health, net, tv};
+use jiff::tz::TimeZone;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc, watch};
+use zeroize::Zeroizing;
+
+/// The one Chatta line's name in the log, the API and the call log.
+const CHATTA: &str = "chatta";
+
+/// The times and limits of the call machine.
+pub fn limits(config: &Config) -> Limits {
+    let maximum = config.seconds("call.maximum");
+    Limits {
+        ring: config.seconds("call.ring"),
+        wait: config.seconds("call.wait_for_caller"),
+        grace: config.seconds("call.left_grace"),
+        maximum: (!maximum.is_zero()).then_some(maximum),
+        ..Limits::default()
+    }
+}
+
+/// The resident's consent. A refusal stands before a permission.
+pub fn consent(config: &Config) -> Consent {
+    let listed =
+        |key: &str, entry: fn(Who) -> Listed| config.list(key).iter().map(|text| entry(Who::Either(text.clone()))).collect::<Vec<_>>();
+    let automatic = match config.text("consent.automatic") {
+        "always" => Automatic::Always,
+        "listed" => Automatic::ListedCallers,
+        _ => Automatic::Never,
+    };
+    Consent {
+        automatic,
+        callers: listed("consent.never", Listed::refused).into_iter().chain(listed("consent.callers", Listed::allowed)).collect(),
+        quiet: config.text("consent.quiet_hours").parse().into_iter().collect(),
+        zone: zone(config),
+        floor: config.seconds("consent.notice"),
+    }
+}
+
+/// The configured zone, else the system's.
+fn zone(config: &Config) -> TimeZone {
+    match config.text("resident.time_zone") {
+        "" => TimeZone::system(),
+        name => TimeZone::get(name).unwrap_or(TimeZone::UTC),
+    }
+}
+
+/// Which of the resident's traits the platform decides.
+pub fn follow_platform(config: &Config) -> FollowPlatform {
+    FollowPlatform { locale: config.text("resident.locale").is_empty(), time_zone: config.text("resident.time_zone").is_empty() }
+}
+
+/// A secret from its configured file, else from the unit's credentials; surrounding white space is not part of it.
+///
+/// # Errors
+/// One line: which file, what is wrong, what to do.
+fn secret(config: &Config, key: &str, credential: &str) -> Result<Option<Zeroizing<String>>, String> {
+    let named = config.path(key);
+    let credentials = || std::env::var_os("CREDENTIALS_DIRECTORY").map(|d| PathBuf::from(d).join(credential));
+    let Some(file) = named.clone().or_else(credentials) else { return Ok(None) };
+    match std::fs::read_to_string(&file).map(Zeroizing::new) {
+        Ok(text) => {
+            warn_if_readable(&file);
+            Ok(Some(Zeroizing::new(text.trim().to_owned())).filter(|t| !t.is_empty()))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(None),
+        Err(e) => Err(format!("{key}: {} cannot be read: {e}; write the secret into it and chmod 600", file.display())),
+    }
+}
+
+fn warn_if_readable(file: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(file).map(|m| m.permissions().mode()).unwrap_or(0);
+    if mode & 0o077 != 0 && std::env::var_os("CREDENTIALS_DIRECTORY").is_none() {
+        log::warn!("{} can be read by others: chmod 600 {0}", file.display());
+    }
+}
+
+/// The Chatta line's settings.
+///
+/// # Errors
+/// One line: what is missing or wrong.
+pub fn chatta(config: &Config) -> Result<chatta::Settings, String> {
+    let address = |key: &str| url::Url::parse(config.text(key)).map_err(|e| format!("{key}: {e}"));
+    let pusher = address("line.chatta.pusher")?;
+    let tls = pusher.scheme() == "wss";
+    let endpoint = Endpoint {
+        host: pusher.host_str().unwrap_or_default().into(),
+        port: pusher.port().unwrap_or(if tls { 443 } else { 80 }),
+        tls,
+        path: pusher.path().trim_end_matches('/').into(),
+        key: config.text("line.chatta.key").into(),
+    };
+    let credentials = chatta::Credentials {
+        username: Some(config.text("line.chatta.username")).filter(|t| !t.is_empty()).map(str::to_owned),
+        password: secret(config, "line.chatta.password_file", "chatta-password")?,
+        token: secret(config, "line.chatta.token_file", "chatta-token")?,
+    };
+    let callers = config.list("line.chatta.callers");
+    let ids = callers
+        .iter()
+        .map(|c| c.parse().map_err(|_| format!("line.chatta.callers: {c:?} is not an id")))
+        .collect::<Result<Vec<u64>, _>>()?;
+    Ok(chatta::Settings {
+        customer: config.id("line.chatta.customer"),
+        resident: config.id("line.chatta.resident"),
+        set_top_box: config.id("line.chatta.set_top_box"),
+        extra_channels: config.list("line.chatta.channels").to_vec(),
+        accept_after_implies_auto: config.flag("line.chatta.accept_after_implies_auto"),
+        admission: chatta::Admission { callers: (!ids.is_empty()).then_some(ids), roles: None },
+        room_url: config.text("line.chatta.rooms").into(),
+        ..chatta::Settings::new(LineId(CHATTA.into()), address("line.chatta.api")?, endpoint, credentials)
+    })
+}
+
+/// A call's devices and rates.
+///
+/// # Errors
+/// One line: which device is named wrongly.
+pub fn media(config: &Config) -> Result<session::Config, String> {
+    let (width, height) = config.text("media.size").split_once('x').expect("the table lists only sizes");
+    let number = |text: &str| text.parse().expect("the table lists only numbers");
+    Ok(session::Config {
+        camera: config.text("media.camera").parse().map_err(|e| format!("media.camera: {e}"))?,
+        microphone: config.text("media.microphone").parse().map_err(|e| format!("media.microphone: {e}"))?,
+        width: number(width),
+        height: number(height),
+        fps: u32::try_from(config.integer("media.rate")).expect("the table bounds it"),
+        max_bitrate: u32::try_from(config.integer("media.bitrate") * 1000).expect("the table bounds it"),
+        power_saving: config.text("media.codec") == "h264",
+        echo_cancellation: config.flag("media.echo_cancellation"),
+        ..session::Config::default()
+    })
+}
+
+/// How rooms are joined and their peer connections made.
+///
+/// # Errors
+/// One line: which address is wrong.
+pub fn rooms(config: &Config, tls: Arc<rustls::ClientConfig>, codecs: [Codec; 2]) -> Result<twilio::Settings, String> {
+    let mut peer = PeerConfig::new(tls);
+    peer.relay_only = config.flag("network.relay_only");
+    peer.video = codecs.to_vec();
+    let address =
+        |text: &String| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0)).map_err(|e| format!("network.bind: {text:?}: {e}"));
+    let bind = config.list("network.bind").iter().map(address).collect::<Result<Vec<_>, _>>()?;
+    if !bind.is_empty() {
+        peer.bind = bind;
+    }
+    Ok(twilio::Settings::new(peer))
+}
+
+/// The television's driver, and where a call's picture and sound go.
+fn television(config: &Config) -> (tv::Driver, Outputs) {
+    let (headless, driver) = tv::headless::Headless::new();
+    let outputs = headless.outputs();
+    let _ = config;
+    (driver, outputs)
+}
+
+fn state_directory(config: &Config) -> PathBuf {
+    let unit = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+    config.path("state.directory").or_else(unit).unwrap_or_else(|| "/var/lib/residentd".into())
+}
+
+fn socket(config: &Config) -> PathBuf {
+    let unit = std::env::var_os("RUNTIME_DIRECTORY").map_or_else(|| PathBuf::from("/run/residentd"), PathBuf::from);
+    config.path("api.socket").unwrap_or_else(|| unit.join("residentd.sock"))
+}
+
+/// Starts everything but the loop: state, television, lines, local API. Within a tokio runtime.
+///
+/// # Errors
+/// One line that says what is wrong and what to do. Nothing that a network or a device does is an error here.
+pub async fn start(config: Config) -> Result<Agent, String> {
+    let tls = net::tls::client(config.path("network.authority").as_deref()).map_err(|e| e.to_string())?;
+    let media = media(&config)?;
+    let rooms = rooms(&config, tls.clone(), media.codecs())?;
+    let store = Store::open(&state_directory(&config));
+
+    let (driver, outputs) = television(&config);
+    let (tv, tv_events) = tv::spawn(tv::Config::default(), driver, Arc::new(store.clone()));
+
+    let (to_line_events, line_events) = mpsc::channel(256);
+    let mut lines = Vec::new();
+    if config.flag("line.chatta.enabled") {
+        lines.push(chatta::spawn(chatta(&config)?, tls, to_line_events));
+    } else {
+        log::warn!("no line is enabled: nobody can call; set line.chatta.enabled");
+    }
+
+    let devices = Devices { camera: media.camera.is_present(), microphone: media.microphone.is_present() };
+    let machine = Machine::new(limits(&config), consent(&config), store.next_call(), devices);
+    let (status, shown) = watch::channel(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        since: jiff::Timestamp::now(),
+        lines: Default::default(),
+        now: machine.snapshot(),
+        woken: None,
+        camera: devices.camera,
+        microphone: devices.microphone,
+    });
+    let happenings = broadcast::channel(256).0;
+    let (to_requests, requests) = mpsc::channel(16);
+    let path = socket(&config);
+    match api::bind(&path).await {
+        Ok(bound) => {
+            let api = api::Api { requests: to_requests, status: shown, happenings: happenings.clone(), keys: config.flag("api.keys") };
+            tokio::spawn(async move {
+                if let Err(e) = bound.serve(api).await {
+                    log::error!("the local API ended: {e}; calls go on; restart residentd to have it back");
+                }
+            });
+        }
+        // Calls are what the box is for: they go on without it.
+        Err(e) => log::error!("no local API at {}: {e}", path.display()),
+    }
+    health::ready();
+    Ok(Agent {
+        machine,
+        lines,
+        line_events,
+        tv,
+        tv_events,
+        outputs,
+        media,
+        rooms,
+        store,
+        requests,
+        status,
+        happenings,
+        follow_platform: follow_platform(&config),
+    })
+}
