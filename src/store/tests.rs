@@ -176,7 +176,8 @@ fn a_token_is_not_shown_by_debug() {
 
 #[test]
 fn a_corrupt_database_is_moved_aside_and_a_fresh_one_begun() {
-    let garbage: [(&str, fn(&Path)); 4] = [
+    type Spoil = fn(&Path);
+    let garbage: [(&str, Spoil); 4] = [
         ("no database at all", |file| fs::write(file, vec![b'x'; 8192]).unwrap()),
         ("cut off", |file| fs::OpenOptions::new().write(true).open(file).unwrap().set_len(5000).unwrap()),
         ("damaged inside", |file| {

@@ -2,6 +2,8 @@
 //! of chatta.md 5, `properties` what holds whatever happens.
 
 mod cases;
+mod observer;
+mod properties;
 mod table;
 
 use super::consent::{Automatic, Consent, Listed, Who};
