@@ -64,7 +64,7 @@ impl Sender {
         self.end.send_replace(Some(None));
     }
 
-    /// Closes now, past what is queued and past any fault.
+    /// Closes now, past what is queued.
     pub(crate) fn close_now(&self, code: u16, reason: &str) {
         self.end.send_replace(Some(Some((code, reason.to_owned()))));
     }
@@ -151,6 +151,7 @@ impl<'a> Wire<'a> {
     }
 
     async fn transmit(&mut self, out: Out, swallows: bool) -> bool {
+        self.last_out = Instant::now();
         if swallows {
             return true;
         }
@@ -166,7 +167,6 @@ impl<'a> Wire<'a> {
         } else {
             text
         };
-        self.last_out = Instant::now();
         // A client that reads nothing must not keep this task from hearing of its end.
         tokio::select! {
             sent = self.socket.send(Message::Text(text)) => sent.is_ok(),
@@ -176,7 +176,21 @@ impl<'a> Wire<'a> {
         }
     }
 
+    /// Holds a half-open connection that the server has given up until the fault ends: the other side must not learn of it
+    /// by a closed socket.
+    pub(crate) async fn limbo(&mut self) {
+        while self.faults.swallows(self.at, crate::lock(&self.receiver.who).as_deref()) {
+            tokio::select! {
+                () = stopped(&mut self.stop) => return,
+                changed = self.changes.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
     async fn farewell(&mut self, code: u16, reason: &str) -> Got {
+        if self.faults.swallows(self.at, crate::lock(&self.receiver.who).as_deref()) {
+            return Got::Gone;
+        }
         let close = async {
             let frame = CloseFrame { code, reason: Utf8Bytes::from(reason) };
             let _ = self.socket.send(Message::Close(Some(frame))).await;
@@ -205,7 +219,7 @@ async fn ended(end: &mut watch::Receiver<Option<End>>) -> End {
     }
 }
 
-async fn until(deadline: Option<Instant>) {
+pub(crate) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

@@ -89,4 +89,5 @@ async fn connection(shared: Arc<Shared>, socket: WebSocket, key: &str) {
         }
     }
     pusher.closed(id);
+    wire.limbo().await;
 }

@@ -4,6 +4,7 @@
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -59,7 +60,7 @@ pub async fn login(base: &str, username: &str) -> String {
     answer.json()["token"].as_str().unwrap().to_owned()
 }
 
-pub struct Socket(pub WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub struct Socket(pub WebSocketStream<MaybeTlsStream<TcpStream>>, VecDeque<Heard>);
 
 #[derive(Debug, PartialEq)]
 pub enum Heard {
@@ -73,26 +74,43 @@ pub enum Heard {
 
 impl Socket {
     pub async fn open(url: &str) -> Self {
-        Self(tokio_tungstenite::connect_async(url).await.unwrap().0)
+        Self(tokio_tungstenite::connect_async(url).await.unwrap().0, VecDeque::new())
     }
 
     pub async fn send(&mut self, value: &Value) {
         self.0.send(Message::Text(value.to_string().into())).await.unwrap();
     }
 
+    /// Returns when the server has dealt with everything sent so far: it answers pings in order with all else.
+    pub async fn settled(&mut self) {
+        if self.0.send(Message::Ping(Default::default())).await.is_err() {
+            return;
+        }
+        loop {
+            match tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a pong in time") {
+                Some(Ok(Message::Pong(_))) => return,
+                Some(Ok(Message::Ping(_))) => {}
+                other => {
+                    let heard = heard(other);
+                    let over = !matches!(heard, Heard::Json(_) | Heard::Noise(_));
+                    self.1.push_back(heard);
+                    if over {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
     pub async fn next(&mut self) -> Heard {
+        if let Some(earlier) = self.1.pop_front() {
+            return earlier;
+        }
         tokio::time::timeout(PATIENCE, async {
             loop {
                 match self.0.next().await {
-                    Some(Ok(Message::Text(text))) => {
-                        return serde_json::from_str(&text).map_or_else(|_| Heard::Noise(text.to_string()), Heard::Json);
-                    }
-                    Some(Ok(Message::Close(frame))) => return Heard::Closed(frame.map_or(1005, |f| f.code.into())),
-                    Some(Ok(_)) => {}
-                    Some(Err(Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(_) | Error::Io(_))) | None => {
-                        return Heard::Cut;
-                    }
-                    Some(Err(e)) => panic!("{e}"),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    other => return heard(other),
                 }
             }
         })
@@ -115,5 +133,14 @@ impl Socket {
                 return value;
             }
         }
+    }
+}
+
+fn heard(message: Option<Result<Message, Error>>) -> Heard {
+    match message {
+        Some(Ok(Message::Text(text))) => serde_json::from_str(&text).map_or_else(|_| Heard::Noise(text.to_string()), Heard::Json),
+        Some(Ok(Message::Close(frame))) => Heard::Closed(frame.map_or(1005, |f| f.code.into())),
+        Some(Err(Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(_) | Error::Io(_))) | None => Heard::Cut,
+        other => panic!("{other:?}"),
     }
 }
