@@ -19,6 +19,8 @@ mod refusal;
 mod seat;
 mod socket;
 mod state;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use super::{Reins, RoomHandle, Statistics};
