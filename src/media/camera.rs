@@ -81,11 +81,18 @@ impl Camera {
             }
         };
         let deliver = {
-            let (push, frames) = (push.clone(), frames.clone());
+            let (push, frames, size) = (push.clone(), frames.clone(), (config.width as usize, config.height as usize));
+            let test = config.camera == CameraSource::Test;
             Arc::new(move |sample: &gst::Sample, running: gst::ClockTime| {
                 if let Some(buffer) = sample.buffer() {
                     frames.delivered.fetch_add(1, Ordering::Relaxed);
-                    push(buffer, running);
+                    if test {
+                        let mut buffer = buffer.to_owned();
+                        beat(buffer.make_mut(), size, running);
+                        push(&buffer, running);
+                    } else {
+                        push(buffer, running);
+                    }
                 }
             })
         };
@@ -180,6 +187,17 @@ fn descriptions(config: &Config) -> Vec<String> {
 /// A value inside a pipeline description.
 pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Paints the beat of the test sources: a square in the lower right corner, white while the test tone sounds.
+fn beat(frame: &mut gst::BufferRef, (width, height): (usize, usize), running: gst::ClockTime) {
+    let luma = if super::sound::microphone::sounding(running) { 235 } else { 16 };
+    let (edge, stride) = (height / 6, width.next_multiple_of(4));
+    if let Ok(mut map) = frame.map_writable() {
+        for row in map.chunks_exact_mut(stride).take(height).skip(height - edge) {
+            row[width - edge..width].fill(luma);
+        }
+    }
 }
 
 /// The picture that is sent while there is no camera: a dark field with a crossed-out camera.

@@ -2,9 +2,10 @@
 //! down never holds up the caller.
 
 use super::MediaError;
+use super::source::lock;
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 /// How long a caller waits at most for devices and pipelines to close (design, promise 1).
@@ -54,6 +55,8 @@ pub type OnError = Arc<dyn Fn(String) + Send + Sync>;
 pub struct Pipeline {
     inner: Option<gst::Pipeline>,
     name: &'static str,
+    /// Held while the state changes; `true` once it is down for good. Starting never overtakes closing.
+    down: Arc<Mutex<bool>>,
 }
 
 impl Pipeline {
@@ -87,7 +90,7 @@ impl Pipeline {
                 gst::BusSyncReply::Drop
             });
         }
-        Ok(Pipeline { inner: Some(pipeline), name })
+        Ok(Pipeline { inner: Some(pipeline), name, down: Arc::default() })
     }
 
     /// Sets it running. Devices are opened here and may block.
@@ -95,20 +98,26 @@ impl Pipeline {
     /// # Errors
     /// A device or encoder refused; the reason was given to `on_error` as well.
     pub fn play(&self) -> Result<(), String> {
-        match &self.inner {
-            Some(p) => p.set_state(gst::State::Playing).map(|_| ()).map_err(|_| format!("the {} pipeline does not start", self.name)),
-            None => Err(format!("the {} pipeline is closed", self.name)),
+        (self.starter())()
+    }
+
+    /// What sets it running, for another thread to do. Does nothing once the pipeline is closed.
+    pub fn starter(&self) -> impl FnOnce() -> Result<(), String> + Send + 'static {
+        let (pipeline, name, down) = (self.inner.clone(), self.name, self.down.clone());
+        move || {
+            let down = lock(&down);
+            match pipeline {
+                Some(p) if !*down => {
+                    p.set_state(gst::State::Playing).map(|_| ()).map_err(|_| format!("the {name} pipeline does not start"))
+                }
+                _ => Err(format!("the {name} pipeline is closed")),
+            }
         }
     }
 
     /// The element of this name in the description.
     pub fn element(&self, name: &str) -> Option<gst::Element> {
         self.inner.as_ref().and_then(|p| p.by_name(name))
-    }
-
-    /// A second hand on the pipeline, to start it outside of a lock.
-    pub fn raw(&self) -> Option<gst::Pipeline> {
-        self.inner.clone()
     }
 
     /// Starts taking it down in a thread of its own: a driver that hangs keeps only that thread.
@@ -123,14 +132,19 @@ impl Pipeline {
                 bus.unset_sync_handler();
                 bus.set_flushing(true);
             }
-            let spare = pipeline.clone();
-            let closer = std::thread::Builder::new().name("media-close".into()).spawn(move || {
-                let _ = pipeline.set_state(gst::State::Null);
-                drop(pipeline);
-                let _ = done.send(());
-            });
-            if closer.is_err() {
-                let _ = spare.set_state(gst::State::Null);
+            let down = self.down.clone();
+            let close = {
+                let pipeline = pipeline.clone();
+                move || {
+                    let mut down = lock(&down);
+                    *down = true;
+                    let _ = pipeline.set_state(gst::State::Null);
+                    drop(pipeline);
+                    let _ = done.send(());
+                }
+            };
+            if std::thread::Builder::new().name("media-close".into()).spawn(close.clone()).is_err() {
+                close();
             }
         }
         Closing(closing)
@@ -149,7 +163,7 @@ pub struct Closing(mpsc::Receiver<()>);
 
 impl Closing {
     /// Waits until it is down, at most until `deadline`; `false` if it still hangs then.
-    pub fn wait(self, deadline: Instant) -> bool {
+    pub fn done_by(&mut self, deadline: Instant) -> bool {
         !matches!(self.0.recv_timeout(deadline.saturating_duration_since(Instant::now())), Err(mpsc::RecvTimeoutError::Timeout))
     }
 }

@@ -46,6 +46,7 @@ pub struct Plan {
 
 enum Note {
     Error(u64, String),
+    Refused(u64),
     First(u64),
     Close,
 }
@@ -63,6 +64,8 @@ pub struct Source {
     notes: mpsc::SyncSender<Note>,
 }
 
+/// Time stamps further from now than this are not the device's.
+const STALE: gst::ClockTime = gst::ClockTime::from_seconds(1);
 /// Pause before a lost device is tried again; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// The longest pause: somebody plugs the camera in again and looks at the screen.
@@ -74,7 +77,7 @@ impl Source {
     /// # Errors
     /// The system has no thread left.
     pub fn start(plan: Plan, time: Time) -> std::io::Result<Source> {
-        let (notes, inbox) = mpsc::sync_channel(8);
+        let (notes, inbox) = mpsc::sync_channel(32);
         let shared = Arc::new(Shared { pipeline: Mutex::new(None), closed: AtomicBool::new(false), newest: AtomicU64::new(0) });
         let watch = Watch {
             deliver: plan.deliver,
@@ -90,6 +93,7 @@ impl Source {
             candidate: 0,
             lost: false,
             told: false,
+            hanging: None,
         };
         std::thread::Builder::new().name(format!("media-{}", plan.name)).spawn(move || watch.run())?;
         Ok(Source { shared, notes })
@@ -130,6 +134,8 @@ struct Watch {
     candidate: usize,
     lost: bool,
     told: bool,
+    /// The last pipeline, when its driver does not let it go.
+    hanging: Option<Closing>,
 }
 
 /// Why a running pipeline is left.
@@ -160,8 +166,8 @@ impl Watch {
                     // The next way of opening it is tried at once; only after the last one the device counts as lost.
                     self.candidate = (self.candidate + 1) % self.descriptions.len().max(1);
                     tried += 1;
-                    if tried < self.descriptions.len() {
-                        self.shut();
+                    self.shut();
+                    if tried < self.descriptions.len() && self.hanging.is_none() {
                         continue;
                     }
                     tried = 0;
@@ -204,8 +210,10 @@ impl Watch {
                     if shared.closed.load(Ordering::SeqCst) {
                         return Err(gst::FlowError::Flushing);
                     }
-                    let running = running_time(&sample).unwrap_or_else(|| time.now());
-                    shared.newest.store(time.now().mseconds(), Ordering::Relaxed);
+                    let now = time.now();
+                    // Files and pipes count from their own beginning; only a live device's time stamps are taken.
+                    let running = running_time(&sample).filter(|r| r.nseconds().abs_diff(now.nseconds()) < STALE.nseconds()).unwrap_or(now);
+                    shared.newest.store(now.mseconds(), Ordering::Relaxed);
                     deliver(&sample, running);
                     if std::mem::take(&mut first) {
                         let _ = notes.try_send(Note::First(generation));
@@ -214,7 +222,7 @@ impl Watch {
                 })
                 .build(),
         );
-        let raw = pipeline.raw();
+        let start = pipeline.starter();
         {
             // Stored before it is started: a close that comes while the device is being opened finds it.
             let mut slot = lock(&self.shared.pipeline);
@@ -223,24 +231,15 @@ impl Watch {
             }
             *slot = Some(pipeline);
         }
-        match raw.map(|p| p.set_state(gst::State::Playing)) {
-            Some(Ok(_)) => Ok(()),
-            _ => Err(self.last_error().unwrap_or_else(|| "it does not start".into())),
-        }
-    }
-
-    /// The error text that came with a failed start.
-    fn last_error(&self) -> Option<String> {
-        let mut text = None;
-        while let Ok(note) = self.inbox.try_recv() {
-            if let Note::Error(g, t) = note
-                && g == self.generation
-                && text.is_none()
-            {
-                text = Some(t);
+        // A driver may hang in its open, too; stand-ins flow meanwhile.
+        let notes = self.notes.clone();
+        let opener = move || {
+            if start().is_err() {
+                let _ = notes.try_send(Note::Refused(generation));
             }
-        }
-        text
+        };
+        std::thread::Builder::new().name("media-open".into()).spawn(opener).map_err(|e| e.to_string())?;
+        Ok(())
     }
 
     fn watch(&mut self) -> End {
@@ -261,6 +260,8 @@ impl Watch {
             match note {
                 Ok(Note::Close) => return End::Closed,
                 Ok(Note::Error(g, text)) if g == self.generation => return if running { End::Lost(text) } else { End::Barren(text) },
+                // The reason was posted first and is in the note before this one.
+                Ok(Note::Refused(g)) if g == self.generation => return End::Barren("it does not start".into()),
                 Ok(Note::First(g)) if g == self.generation => {
                     running = true;
                     if self.lost {
@@ -290,14 +291,16 @@ impl Watch {
         }
     }
 
-    fn shut(&self) {
-        // Closed before it is opened again: most devices serve one at a time.
-        if let Some(closing) = lock(&self.shared.pipeline).take().map(Pipeline::close) {
-            let _ = closing.wait(Instant::now() + super::pipeline::CLOSE_WITHIN);
+    /// Takes the pipeline down. Most devices serve one at a time, so the next one is opened only after that.
+    fn shut(&mut self) {
+        if let Some(mut closing) = lock(&self.shared.pipeline).take().map(Pipeline::close)
+            && !closing.done_by(Instant::now() + super::pipeline::CLOSE_WITHIN)
+        {
+            self.hanging = Some(closing);
         }
     }
 
-    /// Delivers stand-ins for so long; `true` when closed meanwhile.
+    /// Delivers stand-ins for so long, and for as long as the last pipeline hangs; `true` when closed meanwhile.
     fn pause(&mut self, length: Duration) -> bool {
         let end = Instant::now() + length;
         loop {
@@ -307,7 +310,8 @@ impl Watch {
                 _ if self.closed() => return true,
                 _ => {}
             }
-            if Instant::now() >= end {
+            if Instant::now() >= end && self.hanging.as_mut().is_none_or(|h| h.done_by(Instant::now())) {
+                self.hanging = None;
                 return false;
             }
         }

@@ -6,11 +6,12 @@ use super::super::source::lock;
 use super::super::stats::Received;
 use super::super::{Codec, KeyFrameRequest, Kind, MediaError, MediaEvent, PictureSink};
 use super::Config;
+use super::lipsync::{Stream, Track};
 use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -58,6 +59,9 @@ struct Shared {
     requests: AtomicU64,
     width: AtomicU32,
     height: AtomicU32,
+    track: Mutex<Track>,
+    /// What the stream is held back for lip sync, in ns.
+    hold: AtomicI64,
 }
 
 #[derive(Default)]
@@ -133,6 +137,8 @@ impl Decoder {
                 requests: AtomicU64::new(0),
                 width: AtomicU32::new(0),
                 height: AtomicU32::new(0),
+                track: Mutex::new(Track::new(if codec == Codec::Opus { 48_000 } else { 90_000 })),
+                hold: AtomicI64::new(0),
             }),
             core: Mutex::default(),
         };
@@ -151,7 +157,31 @@ impl Decoder {
     }
 
     /// A sender report.
-    pub fn sender_report(&self, _ntp: u64, _rtp: u32) {}
+    pub fn sender_report(&self, ntp: u64, rtp: u32) {
+        lock(&self.shared.track).report(ntp, rtp);
+    }
+
+    /// Sound or picture.
+    pub fn kind(&self) -> Kind {
+        self.shared.codec.kind()
+    }
+
+    /// What lip sync needs to know.
+    pub fn stream(&self) -> Stream {
+        let path = match &self.shared.screen {
+            Screen::Sound(speaker) => speaker.latency(),
+            Screen::Picture(_) => Duration::ZERO,
+        };
+        Stream { track: *lock(&self.shared.track), path, hold: self.shared.hold.load(Ordering::Relaxed) }
+    }
+
+    /// Presents the stream so much (ns) later than it could be.
+    pub fn hold(&self, hold: i64) {
+        self.shared.hold.store(hold, Ordering::Relaxed);
+        if let Some(running) = &lock(&self.core).running {
+            running.sink.set_property("ts-offset", hold);
+        }
+    }
 
     /// Four times a second: asks for a key frame when stuck, and replaces a decoder that failed.
     ///
@@ -207,7 +237,7 @@ impl Decoder {
             frames: s.frames.load(Ordering::Relaxed),
             frames_dropped: dropped,
             key_frame_requests: s.requests.load(Ordering::Relaxed),
-            held_back_ms: 0.0,
+            held_back_ms: s.hold.load(Ordering::Relaxed) as f64 / 1e6,
         }
     }
 
@@ -314,6 +344,19 @@ impl Shared {
                 gst::PadProbeReturn::Ok
             });
         }
+        if let Some(pad) = jitter_buffer.static_pad("src") {
+            let weak = weak.clone();
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                if let (Some(buffer), Some(shared)) = (info.buffer(), weak.upgrade())
+                    && let (Some(pts), Ok(map)) = (buffer.pts(), buffer.map_readable())
+                    && let Some(rtp) = map.get(4..8)
+                {
+                    lock(&shared.track).packet(u32::from_be_bytes([rtp[0], rtp[1], rtp[2], rtp[3]]), pts.nseconds());
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+        sink.set_property("ts-offset", self.hold.load(Ordering::Relaxed));
         out.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |sink| {

@@ -6,6 +6,7 @@
 
 mod audio_encoder;
 mod decoder;
+mod lipsync;
 mod outlets;
 mod video_encoder;
 
@@ -429,6 +430,7 @@ impl Inner {
         let mut failure = video.iter().find_map(|e| e.tick(now).err());
         failure = failure.or_else(|| audio.and_then(|e| e.tick().err()));
         failure = failure.or_else(|| decoders.iter().find_map(|d| d.tick(now).err()));
+        align(&decoders);
         {
             let sound = lock(&self.sound);
             for (since, line) in [&sound.microphone, &sound.speaker].into_iter().flatten() {
@@ -456,8 +458,8 @@ impl Inner {
         closing.extend(video.iter().filter_map(|e| e.close()));
         closing.extend(audio.iter().filter_map(|e| e.close()));
         closing.extend(decoders.iter().filter_map(|d| d.close()));
-        for part in closing {
-            if !part.wait(deadline) {
+        for mut part in closing {
+            if !part.done_by(deadline) {
                 log::warn!("a device or codec of the call takes longer than {} ms to close; its driver hangs", CLOSE_WITHIN.as_millis());
             }
         }
@@ -476,6 +478,19 @@ fn look_after(session: &Weak<Inner>, ended: &blocking::Receiver<()>) {
         match session.upgrade() {
             Some(inner) if !inner.closed.load(Ordering::SeqCst) => inner.tick(),
             _ => return,
+        }
+    }
+}
+
+/// Brings what is heard and what is seen together.
+fn align(decoders: &[Arc<Decoder>]) {
+    let (sounds, pictures): (Vec<&Arc<Decoder>>, Vec<_>) = decoders.iter().partition(|d| d.kind() == Kind::Audio);
+    for picture in pictures {
+        let heard: Vec<_> = sounds.iter().map(|s| s.stream()).collect();
+        if let Some((index, hold_picture, hold_sound)) = lipsync::align(&picture.stream(), &heard) {
+            log::debug!("lip sync: picture held back {} ms, sound {} ms", hold_picture / 1_000_000, hold_sound / 1_000_000);
+            picture.hold(hold_picture);
+            sounds[index].hold(hold_sound);
         }
     }
 }

@@ -22,6 +22,13 @@ struct Desk {
     muted: AtomicBool,
     work: Mutex<Work>,
     echo: Option<Arc<Reference>>,
+    /// The device is none: the test tone is made here, on the beat of the test picture.
+    tone: bool,
+}
+
+/// Whether the test tone sounds at this running time: the first half of each second.
+pub fn sounding(running: gst::ClockTime) -> bool {
+    running.nseconds() % 1_000_000_000 < 500_000_000
 }
 
 struct Work {
@@ -52,6 +59,7 @@ impl Microphone {
             muted: AtomicBool::new(false),
             work: Mutex::new(Work { rest: Vec::with_capacity(4 * FRAME), canceller }),
             echo,
+            tone: config.microphone == MicrophoneSource::Test,
         });
         let deliver = {
             let desk = desk.clone();
@@ -129,6 +137,9 @@ impl Desk {
             if let (Some(canceller), Some(echo)) = (&mut work.canceller, &self.echo) {
                 canceller.process(echo, &mut frame);
             }
+            if self.tone {
+                tone(&mut frame, start);
+            }
             // Muted here, behind the canceller: it keeps listening and is right when the sound is let through again.
             if self.muted.load(Ordering::Relaxed) {
                 frame.fill(0);
@@ -147,15 +158,22 @@ impl Desk {
     }
 }
 
+/// A tone of 440 Hz on the beat, with soft edges.
+fn tone(frame: &mut [i16; FRAME], start: gst::ClockTime) {
+    for (i, sample) in frame.iter_mut().enumerate() {
+        let at = (start.nseconds() + i as u64 * 1_000_000_000 / 48_000) % 1_000_000_000;
+        let edge = at.min(500_000_000u64.saturating_sub(at)) as f32 / 5_000_000.0;
+        // 440 whole waves a second: the second's own time is phase enough.
+        let wave = (at as f64 * 1e-9 * 440.0 * std::f64::consts::TAU).sin() as f32;
+        *sample = (wave * edge.min(1.0) * 8000.0) as i16;
+    }
+}
+
 fn description(config: &Config) -> String {
     let tail = "audioconvert ! audioresample ! audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=1 ! \
                 appsink name=out sync=false async=false max-buffers=20 drop=true";
     match &config.microphone {
-        MicrophoneSource::None => format!("audiotestsrc is-live=true wave=silence samplesperbuffer=480 ! {tail}"),
-        // Half a second of tone each second: heard as alive, and its edges show delay.
-        MicrophoneSource::Test => format!(
-            "audiotestsrc is-live=true wave=ticks freq=440 sine-periods-per-tick=220 apply-tick-ramp=true tick-interval=1000000000 volume=0.25 samplesperbuffer=480 ! {tail}"
-        ),
+        MicrophoneSource::None | MicrophoneSource::Test => format!("audiotestsrc is-live=true wave=silence samplesperbuffer=480 ! {tail}"),
         MicrophoneSource::Launch(text) => format!("{text} ! {tail}"),
         // The ring buffer is deep and the period short: late wake-ups lose nothing, early ones cost no delay.
         MicrophoneSource::Alsa(device) => {

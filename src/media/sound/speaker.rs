@@ -221,7 +221,7 @@ impl Sink {
         if let Sink::Alsa(mut alsa) = self
             && let Some((pipeline, ..)) = alsa.open.take()
         {
-            let _ = pipeline.close().wait(Instant::now() + CLOSE_WITHIN);
+            let _ = pipeline.close().done_by(Instant::now() + CLOSE_WITHIN);
         }
     }
 }

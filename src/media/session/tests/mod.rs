@@ -1,3 +1,6 @@
+mod lips;
+mod robust;
+
 use super::super::{PictureSink, SoundOut};
 use super::*;
 use gstreamer_video as gst_video;
