@@ -86,6 +86,12 @@ impl Intake {
         Some(Word::Offer(offer))
     }
 
+    /// How many callers are kept in mind.
+    #[cfg(test)]
+    pub fn callers(&self) -> usize {
+        self.callers.len()
+    }
+
     /// Whether this one is within the limits. Endings are counted apart: a flood of requests must not hide the end of one.
     fn count(&mut self, now: Instant, flood: &Flood, caller: u64, request: bool, line: &str) -> bool {
         let recent = |times: &mut VecDeque<Instant>| {

@@ -10,6 +10,8 @@ mod replies;
 mod rest;
 mod settings;
 mod task;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub use settings::{Admission, Credentials, Flood, Settings, Times};

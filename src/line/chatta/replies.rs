@@ -182,6 +182,12 @@ impl Replies {
         self.conversations.iter().filter_map(|c| c.waiting.as_ref()).map(|w| w.not_before).min()
     }
 
+    /// How many callers are kept in mind.
+    #[cfg(test)]
+    pub fn conversations(&self) -> usize {
+        self.conversations.len()
+    }
+
     fn conversation(&mut self, now: Instant, caller: &CallerId) -> &mut Conversation {
         let at = self.conversations.iter().position(|c| c.caller == *caller).unwrap_or_else(|| {
             if self.conversations.len() >= CALLERS {
