@@ -82,6 +82,18 @@ async function both(video = true) {
   done("the television shows and plays the carer", `${video ? `${at.moving} new pictures in 3 s, ` : ""}${at.loudest} dBFS`);
 }
 
+/** What the television plays is the carer, and nothing else: it falls silent when the carer mutes. */
+async function mutes() {
+  await page.click("#mute");
+  let loudest;
+  await until("silence at the television", async () => (loudest = (await tv()).sound.loudest_dbfs ?? -120) < -50, 10_000, 200).catch((error) => {
+    throw new Problem(`${error.message}; it plays ${loudest} dBFS`);
+  });
+  await page.click("#mute");
+  await until("sound at the television again", async () => (await tv()).sound.loudest_dbfs > -50, 10_000, 200);
+  done("the carer mutes and is heard again");
+}
+
 async function says(text) {
   await call("idle");
   const status = await page.textContent("#status");
@@ -98,6 +110,7 @@ const calls = {
     await call("in-call", 25_000);
     done("answered with OK, the page is in the call");
     await both();
+    await mutes();
     await page.click("#hang-up");
     await says("Call ended");
     await putBack();
