@@ -5,8 +5,9 @@ pub mod twilio;
 
 use crate::call::RoomEvent;
 use crate::media::session::Session;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -53,6 +54,7 @@ const LEAVE: Duration = Duration::from_secs(2);
 pub struct RoomHandle {
     leave: CancellationToken,
     mute: watch::Sender<bool>,
+    network: Arc<Notify>,
     questions: mpsc::Sender<oneshot::Sender<Statistics>>,
     task: Option<tokio::task::JoinHandle<()>>,
 }
@@ -61,6 +63,7 @@ pub struct RoomHandle {
 struct Reins {
     leave: CancellationToken,
     mute: watch::Receiver<bool>,
+    network: Arc<Notify>,
     questions: mpsc::Receiver<oneshot::Sender<Statistics>>,
 }
 
@@ -72,13 +75,21 @@ impl RoomHandle {
         let leave = CancellationToken::new();
         let (mute, muted) = watch::channel(false);
         let (questions, asked) = mpsc::channel(4);
-        let task = tokio::spawn(task(Reins { leave: leave.clone(), mute: muted, questions: asked }));
-        Self { leave, mute, questions, task: Some(task) }
+        let network = Arc::new(Notify::new());
+        let reins = Reins { leave: leave.clone(), mute: muted, network: network.clone(), questions: asked };
+        let task = tokio::spawn(task(reins));
+        Self { leave, mute, network, questions, task: Some(task) }
     }
 
     /// Silences the microphone and tells the others, or the reverse.
     pub fn mute(&self, muted: bool) {
         self.mute.send_replace(muted);
+    }
+
+    /// The box has another address or another way out: finds a new path for signalling and media at once, instead of
+    /// waiting until the old ones are known to be dead.
+    pub fn network_changed(&self) {
+        self.network.notify_one();
     }
 
     /// Says goodbye, closes the peer connections and the signalling; at most two seconds, whatever the network does.

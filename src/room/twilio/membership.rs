@@ -314,6 +314,15 @@ impl Membership {
         self.settle(now);
     }
 
+    /// The old paths are no good any more: a new socket, then new paths for media.
+    pub fn network_changed(&mut self, now: Instant) {
+        for connection in self.connections.values_mut() {
+            connection.path.wanted(now);
+        }
+        let heard = self.transport.network_changed(now);
+        self.heard(now, heard);
+    }
+
     /// We go. The goodbye is said at once, or as soon as a socket can carry it, or never after [`GOODBYE`].
     pub fn leave(&mut self, now: Instant) {
         if self.stage == Stage::Over || self.leaving.is_some() {

@@ -154,6 +154,7 @@ async fn run(
                 driver.making.session.mute(muted);
                 driver.membership.mute(now(), muted);
             }
+            () = reins.network.notified() => driver.membership.network_changed(now()),
             Some(answer) = reins.questions.recv() => driver.answer(answer),
             Some(_) = driver.tasks.join_next() => {}
         }

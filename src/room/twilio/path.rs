@@ -31,6 +31,8 @@ enum Condition {
 pub struct Path {
     condition: Condition,
     restarted: Option<Instant>,
+    /// Another path is wanted, whatever the condition of this one.
+    wanted: Option<Instant>,
     trouble: Option<String>,
 }
 
@@ -44,7 +46,7 @@ impl Path {
 
     /// Media can flow.
     pub fn connected(&mut self) {
-        *self = Path { condition: Condition::Connected, restarted: None, trouble: None };
+        *self = Path { condition: Condition::Connected, ..Path::default() };
     }
 
     /// Nothing is heard any more.
@@ -64,6 +66,13 @@ impl Path {
         }
     }
 
+    /// Another path is wanted as soon as it can be asked for.
+    pub fn wanted(&mut self, now: Instant) {
+        if self.condition != Condition::Idle {
+            self.wanted = Some(now);
+        }
+    }
+
     /// What may be the reason if it comes to nothing.
     pub fn trouble(&mut self, why: String) {
         self.trouble = Some(why);
@@ -77,6 +86,9 @@ impl Path {
     }
 
     fn restart_at(&self, timings: &Timings) -> Option<Instant> {
+        if self.wanted.is_some() {
+            return self.wanted;
+        }
         let due = match self.condition {
             Condition::Idle | Condition::Connected => return None,
             Condition::Begun { since, hopeless: true } | Condition::Lost { since, hopeless: true } => since,
@@ -128,6 +140,7 @@ impl Paths {
         let due = path.restart_at(&self.timings).is_some_and(|at| now >= at);
         if due {
             path.restarted = Some(now);
+            path.wanted = None;
         }
         due
     }

@@ -141,6 +141,16 @@ impl Transport {
         }
     }
 
+    /// The network is another one: what is open or opening runs over the old.
+    pub fn network_changed(&mut self, now: Instant) -> Heard {
+        if matches!(self.phase, Phase::Over | Phase::Waiting { .. }) {
+            return Heard::Nothing;
+        }
+        self.out.push_back(Out::Close(3004, "network changed"));
+        self.retry(now, "the network has changed".into());
+        Heard::Lost
+    }
+
     /// A text frame came.
     pub fn frame(&mut self, now: Instant, text: &str) -> Heard {
         let frame = match Frame::read(text) {

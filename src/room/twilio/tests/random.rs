@@ -117,6 +117,10 @@ impl Dice {
                     room.update(state);
                 }
             }
+            30 if self.up_to(3) == 0 => {
+                room.core.network_changed(room.now);
+                room.run();
+            }
             23 => room.mute(self.up_to(1) == 0),
             24..=28 => {
                 let pc = self.id(&first);

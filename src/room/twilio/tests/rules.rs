@@ -661,6 +661,24 @@ fn a_restart_waits_for_signalling_and_then_comes_at_once() {
 }
 
 #[test]
+fn another_network_brings_a_new_socket_and_a_new_path_at_once() {
+    let (mut room, pc) = call();
+    room.core.network_changed(room.now);
+    room.run();
+    assert_eq!(room.closes, [3004]);
+    room.pass(S / 10);
+    room.opened();
+    room.welcome();
+    room.message(synced(json!({ "peer_connections": [{ "id": pc }] })));
+    room.pass(Duration::ZERO);
+    assert_eq!(room.descriptions().last(), Some(&(pc.clone(), "offer".into(), 2)));
+    room.describe(&pc, "answer", 2, &sdp("their2", &["their-audio", "their-video"]));
+    room.pass_alive(60 * S);
+    assert_eq!(room.descriptions().iter().filter(|d| d.1 == "offer" && d.2 > 1).count(), 1, "once");
+    assert_eq!(room.events, [RoomEvent::Joined, RoomEvent::CallerArrived]);
+}
+
+#[test]
 fn ice_restarted_by_the_page_is_followed() {
     let (mut room, pc) = call();
     room.peer(&pc, PeerWord::Disconnected);
