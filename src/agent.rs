@@ -550,7 +550,11 @@ impl Loop {
             tokio::join!(leave_lines, end_tasks);
             // The television's task ends with its last command, once everything is put back.
             self.agent.tv = mpsc::channel(1).0;
-            while self.agent.tv_events.recv().await.is_some() {}
+            while let Some(event) = self.agent.tv_events.recv().await {
+                if let TvEvent::Restored(call) = event {
+                    let _ = self.agent.happenings.send(Happening::Restored { call });
+                }
+            }
         };
         if tokio::time::timeout(FAREWELL, goodbye).await.is_err() {
             log::warn!("not everything could be said goodbye to within {} s", FAREWELL.as_secs());

@@ -188,12 +188,20 @@ fn socket(config: &Config) -> PathBuf {
 /// # Errors
 /// One line that says what is wrong and what to do. Nothing that a network or a device does is an error here.
 pub async fn start(config: Config) -> Result<Agent, String> {
+    let (driver, outputs) = television(&config);
+    assemble(config, driver, outputs).await
+}
+
+/// [`start`] with a television of one's own.
+///
+/// # Errors
+/// As [`start`].
+pub async fn assemble(config: Config, driver: tv::Driver, outputs: Outputs) -> Result<Agent, String> {
     let tls = net::tls::client(config.path("network.authority").as_deref()).map_err(|e| e.to_string())?;
     let media = media(&config)?;
     let rooms = rooms(&config, tls.clone(), media.codecs())?;
     let store = Store::open(&state_directory(&config));
 
-    let (driver, outputs) = television(&config);
     let (tv, tv_events) = tv::spawn(tv::Config::default(), driver, Arc::new(store.clone()));
 
     let (to_line_events, line_events) = mpsc::channel(256);

@@ -1,0 +1,138 @@
+//! What a caller and a resident meet, end to end: the daemon, the lab, and a television that is only recorded.
+
+#[path = "support/house.rs"]
+mod house;
+
+use house::{House, PATIENCE, RESIDENT};
+use residentd::api::Happening;
+use residentd::call::{Decline, Ending, Reply, Scene};
+use residentd::tv::Power;
+use residentd::tv::headless::Did;
+use residentd::tv::keys::Key;
+use residentd_lab::{CallOptions, Fault, ReplyKind};
+use std::time::Duration;
+
+fn ringing(scene: &Scene) -> bool {
+    matches!(scene, Scene::Ringing { .. })
+}
+
+fn opened(happenings: &mut tokio::sync::broadcast::Receiver<Happening>) -> bool {
+    std::iter::from_fn(|| happenings.try_recv().ok()).any(|h| matches!(h, Happening::Opened { .. }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_wakes_the_television_rings_and_can_be_declined_and_everything_is_put_back() {
+    let mut house = House::start("").await;
+    let mut privacy = house.happenings.resubscribe();
+    let mut caller = house.lab.caller("roger_chatta_admin");
+    caller.request(RESIDENT, &CallOptions::default());
+    house.scene("the ringing", ringing).await;
+    let woken = house.tv.did().iter().position(|d| *d == Did::Power(true));
+    let written = house.tv.did().iter().position(|d| *d == Did::Remembered);
+    assert!(written <= woken, "the television was changed before its state was safe");
+    house.tv.press(Key::Back).await;
+    let reply = caller.reply(PATIENCE).await.expect("no reply");
+    assert!(matches!(reply.kind, ReplyKind::Declined(_)), "{reply:?}");
+    assert_eq!(house.over().await.ending, Ending::Declined(Decline::ByResident));
+    house.restored().await;
+    assert!(!opened(&mut privacy), "a device was opened for a call that was never accepted");
+    assert_eq!(caller.reply(Duration::from_millis(300)).await, None, "a second reply");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_gives_up_hears_nothing_and_is_shown_as_missed() {
+    let mut house = House::start("").await;
+    let mut caller = house.lab.caller("roger_chatta_admin");
+    let call = caller.request(RESIDENT, &CallOptions::default());
+    house.scene("the ringing", ringing).await;
+    caller.end(RESIDENT, &call);
+    house.scene("the missed call", |s| matches!(s, Scene::Missed { calls } if calls.len() == 1)).await;
+    assert_eq!(house.over().await.ending, Ending::Withdrawn);
+    // A key right after the message came up was meant for the call, and must not close it unread: press until it does.
+    let mut view = house.tv.view();
+    let closed = async {
+        while tokio::time::timeout(Duration::from_millis(100), view.wait_for(|v| v.scene == Scene::Idle)).await.is_err() {
+            house.tv.press(Key::Ok).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed).await.expect("the message does not go");
+    house.restored().await;
+    assert_eq!(caller.reply(Duration::from_millis(300)).await, None, "an ended call was answered");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_caller_is_told_busy_and_the_first_rings_on() {
+    let mut house = House::start("").await;
+    let mut first = house.lab.caller("roger_chatta_admin");
+    let mut second = house.lab.caller("second_admin");
+    first.request(RESIDENT, &CallOptions::default());
+    let before = house.scene("the ringing", ringing).await;
+    second.request(RESIDENT, &CallOptions::default());
+    assert_eq!(second.reply(PATIENCE).await.expect("no reply").kind, ReplyKind::Declined(Some("busy".into())));
+    assert_eq!(house.scene("the ringing", ringing).await, before);
+    house.tv.press(Key::Red).await;
+    assert!(matches!(first.reply(PATIENCE).await.expect("no reply").kind, ReplyKind::Declined(_)));
+    house.restored().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_consent_no_wish_of_a_caller_answers_the_call() {
+    let house = House::start("").await;
+    let caller = house.lab.caller("roger_chatta_admin");
+    caller.request(RESIDENT, &CallOptions { auto_accept: true, ..Default::default() });
+    house.scene("the ringing", ringing).await;
+    assert!(!house.tv.did().iter().any(|d| matches!(d, Did::Show(Scene::Countdown { .. }))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_camera_is_said_at_once_and_no_microphone_too() {
+    for (setting, video, reason) in [("media.camera=none", true, "no-camera"), ("media.microphone=none", false, "no-microphone")] {
+        let mut house = House::start(setting).await;
+        let mut caller = house.lab.caller("roger_chatta_admin");
+        caller.request(RESIDENT, &CallOptions { audio_only: !video, ..Default::default() });
+        assert_eq!(caller.reply(PATIENCE).await.expect("no reply").kind, ReplyKind::Declined(Some(reason.into())));
+        house.over().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_while_it_rings_tells_the_caller_and_puts_the_television_back() {
+    let mut house = House::start("").await;
+    let mut caller = house.lab.caller("roger_chatta_admin");
+    caller.request(RESIDENT, &CallOptions::default());
+    house.scene("the ringing", ringing).await;
+    house.stop().await;
+    assert!(matches!(caller.reply(PATIENCE).await.expect("no reply").kind, ReplyKind::Declined(_)));
+    house.restored().await;
+    assert!(house.dir.path().join("state").exists());
+    assert!(!house.dir.path().join("s.sock").exists(), "the socket's file was left behind");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_room_token_is_a_declined_call_not_a_silent_one() {
+    let mut house = House::start("").await;
+    let mut caller = house.lab.caller("roger_chatta_admin");
+    house.lab.fault(&Fault::Rest { route: "video-token".into(), status: Some(500), delay_ms: 0, break_json: false, times: None });
+    caller.request(RESIDENT, &CallOptions::default());
+    house.scene("the ringing", ringing).await;
+    house.tv.press(Key::Ok).await;
+    assert_eq!(caller.reply(PATIENCE).await.expect("no reply").kind, ReplyKind::Declined(Some("error".into())));
+    let replied = house.happening("a reply", |h| if let Happening::Replied { reply, .. } = h { Some(*reply) } else { None }).await;
+    assert_eq!(replied, Reply::Declined(Decline::Error));
+    house.restored().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waking_the_screen_for_an_announced_call_does_not_need_the_call() {
+    let house = House::start("").await;
+    let awake = async {
+        // The presence channel may be subscribed a little later than that of the calls.
+        while house.lab.trigger("private-presence-7", "power_normal", &serde_json::json!({"set_top_box": 322, "force": true})) == 0 {
+            tokio::task::yield_now().await;
+        }
+        while house.tv.now().power != Power::On {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, awake).await.expect("the television was not woken");
+}
