@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long the line may take to get a room ticket (chatta.md 4.1 gives each request 10 s).
 const TICKET: Duration = Duration::from_secs(15);
@@ -46,6 +47,8 @@ pub struct Agent {
     pub status: watch::Sender<Status>,
     /// What it tells followers.
     pub happenings: broadcast::Sender<Happening>,
+    /// The local API, served as long as the agent runs.
+    pub api: Option<AbortOnDropHandle<()>>,
     /// What of the resident the platform decides, because the configuration is silent.
     pub follow_platform: FollowPlatform,
 }
@@ -558,6 +561,10 @@ impl Loop {
         };
         if tokio::time::timeout(FAREWELL, goodbye).await.is_err() {
             log::warn!("not everything could be said goodbye to within {} s", FAREWELL.as_secs());
+        }
+        if let Some(api) = self.agent.api.take() {
+            api.abort();
+            let _ = api.await;
         }
         self.agent.store.flush(Duration::from_millis(500));
         Ok(())

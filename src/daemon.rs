@@ -17,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
 
 /// The one Chatta line's name in the log, the API and the call log.
@@ -226,18 +227,21 @@ pub async fn assemble(config: Config, driver: tv::Driver, outputs: Outputs) -> R
     let happenings = broadcast::channel(256).0;
     let (to_requests, requests) = mpsc::channel(16);
     let path = socket(&config);
-    match api::bind(&path).await {
+    let api = match api::bind(&path).await {
         Ok(bound) => {
             let api = api::Api { requests: to_requests, status: shown, happenings: happenings.clone(), keys: config.flag("api.keys") };
-            tokio::spawn(async move {
+            Some(AbortOnDropHandle::new(tokio::spawn(async move {
                 if let Err(e) = bound.serve(api).await {
                     log::error!("the local API ended: {e}; calls go on; restart residentd to have it back");
                 }
-            });
+            })))
         }
         // Calls are what the box is for: they go on without it.
-        Err(e) => log::error!("no local API at {}: {e}", path.display()),
-    }
+        Err(e) => {
+            log::error!("no local API at {}: {e}", path.display());
+            None
+        }
+    };
     health::ready();
     Ok(Agent {
         machine,
@@ -252,6 +256,7 @@ pub async fn assemble(config: Config, driver: tv::Driver, outputs: Outputs) -> R
         requests,
         status,
         happenings,
+        api,
         follow_platform: follow_platform(&config),
     })
 }

@@ -102,7 +102,7 @@ impl Television {
                 },
                 command = inbox.recv() => match command {
                     Some(command) => self.command(command).await,
-                    None => return,
+                    None => return self.put_back().await,
                 },
                 done = next(&mut self.job) => self.done(done).await,
                 () = finish(&mut self.volume) => self.volume_set(),
@@ -111,6 +111,17 @@ impl Television {
                     self.restore(None);
                 }
             }
+        }
+    }
+
+    /// Nobody is there any more to say so: what is being put back, or would be in a minute, is put back now.
+    async fn put_back(&mut self) {
+        if self.restore_by.take().is_some() {
+            self.restore(None);
+        }
+        if matches!(self.job, Some((Doing::Restoring(_), _))) {
+            let done = next(&mut self.job).await;
+            self.done(done).await;
         }
     }
 
