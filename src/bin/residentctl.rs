@@ -60,6 +60,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<ExitCode, reqwest::Error> {
+    // The socket needs no TLS, but the HTTP client is built with it and panics where none is chosen. Already chosen is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().unix_socket(arguments.socket.as_path()).build()?;
     let at = |path: &str| format!("http://residentd/v1/{path}");
     let request = match &arguments.command {
