@@ -10,10 +10,12 @@ pub mod keys;
 pub mod power;
 #[cfg(test)]
 pub(crate) mod scenes;
+pub mod screen;
 pub mod stage;
 mod television;
 #[cfg(test)]
 mod tests;
+pub mod tone;
 
 pub use power::{Memory, Remembered};
 pub use stage::{Driver, Whose};
