@@ -8,6 +8,7 @@ pub mod adapt;
 mod camera;
 pub mod peer;
 mod pipeline;
+mod relay;
 pub mod session;
 pub mod sound;
 mod source;

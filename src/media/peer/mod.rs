@@ -9,12 +9,28 @@
 //!                                                          PeerEvent::Track ─▶ present ─▶ close
 //! ```
 
+mod chain;
+mod connection;
+mod description;
+mod engine;
+mod estimate;
+mod events;
+mod figures;
+mod incoming;
+mod nack;
+mod outgoing;
+mod rtx;
+mod servers;
 mod statistics;
+mod streams;
+mod wire;
 
 pub use statistics::{PeerStatistics, StreamStatistics};
+pub use streams::{Decoding, Encoding, Streams};
 
-use super::{Codec, Kind, session::Session};
-use std::net::SocketAddr;
+use super::{Codec, Kind};
+use connection::Connection;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
@@ -61,7 +77,7 @@ impl PeerConfig {
             ice_servers: Vec::new(),
             relay_only: false,
             tls,
-            bind: vec![([0, 0, 0, 0], 0).into()],
+            bind: vec![(Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv6Addr::UNSPECIFIED, 0).into()],
             video: vec![Codec::H264, Codec::Vp8],
             receive: 100_000..=2_500_000,
         }
@@ -125,66 +141,72 @@ pub enum PeerError {
         /// Why.
         reason: String,
     },
+    /// An ICE restart makes no sense without any network.
+    #[error("there is no network at the moment; try again when an interface has an address")]
+    NoNetwork,
     /// Closed already.
     #[error("the peer connection is closed")]
     Closed,
     /// No such remote track.
     #[error("there is no remote track {0}")]
     NoTrack(String),
-    /// The session could not present the track.
-    #[error(transparent)]
-    Media(#[from] super::session::MediaError),
 }
 
 /// One peer connection. Cheap to clone; [`Peer::close`] closes it for all clones, and so does dropping the last one.
 #[derive(Clone)]
-pub struct Peer {}
+pub struct Peer(Arc<Connection>);
 
 impl Peer {
     /// Binds the sockets and adds our tracks. Gathering starts with the first local description. `session` encodes and
-    /// decodes; its [`Session::send`] is called once the codecs are negotiated.
+    /// decodes (a [`Session`](super::session::Session)); its `send` is called once the codecs are negotiated.
     pub async fn new(
-        _config: PeerConfig,
-        _session: Session,
-        _tracks: LocalTracks,
-        _events: mpsc::Sender<PeerEvent>,
+        config: PeerConfig,
+        session: impl Streams,
+        tracks: LocalTracks,
+        events: mpsc::Sender<PeerEvent>,
     ) -> Result<Peer, PeerError> {
-        Err(PeerError::Closed)
+        Ok(Peer(Connection::new(config, Arc::new(session), tracks, events).await?))
     }
 
-    /// Makes an offer and applies it: the SDP to send, without candidates. An outstanding own offer is replaced.
-    pub async fn offer(&self, _restart_ice: bool) -> Result<String, PeerError> {
-        Err(PeerError::Closed)
+    /// Makes an offer and applies it: the SDP to send, without new candidates. An outstanding own offer is replaced. With
+    /// `restart_ice` new sockets are bound on the interfaces that exist then.
+    ///
+    /// # Errors
+    /// [`PeerError::NoNetwork`] on a restart without any network: try again later.
+    pub async fn offer(&self, restart_ice: bool) -> Result<String, PeerError> {
+        self.0.offer(restart_ice).await
     }
 
     /// Applies the far side's offer and answers it: the SDP to send. An outstanding own offer is rolled back first.
-    pub async fn accept_offer(&self, _sdp: &str) -> Result<String, PeerError> {
-        Err(PeerError::Closed)
+    pub async fn accept_offer(&self, sdp: &str) -> Result<String, PeerError> {
+        self.0.accept_offer(sdp).await
     }
 
     /// Applies the answer to the outstanding own offer.
-    pub async fn accept_answer(&self, _sdp: &str) -> Result<(), PeerError> {
-        Err(PeerError::Closed)
+    pub async fn accept_answer(&self, sdp: &str) -> Result<(), PeerError> {
+        self.0.accept_answer(sdp).await
     }
 
     /// A candidate line of the far side, with the mid it came with. Known ones change nothing; an empty line is the end
-    /// of candidates.
-    pub async fn add_candidate(&self, _line: &str, _mid: Option<&str>) -> Result<(), PeerError> {
-        Err(PeerError::Closed)
+    /// of candidates. Those that come before any description wait for it.
+    pub async fn add_candidate(&self, line: &str, mid: Option<&str>) -> Result<(), PeerError> {
+        self.0.add_candidate(line, mid).await
     }
 
-    /// Hands this remote track to the session. At most one audio and one video track are presented: a later one of the same
-    /// kind takes the place of the earlier.
-    pub async fn present(&self, _track: &str) -> Result<(), PeerError> {
-        Err(PeerError::Closed)
+    /// Hands this remote track to the session from now on. One audio and one video track are presented: a later one of
+    /// the same kind takes the place of the earlier.
+    pub async fn present(&self, track: &str) -> Result<(), PeerError> {
+        self.0.present(track)
     }
 
     /// What is known about the connection and its streams now.
     pub async fn statistics(&self) -> PeerStatistics {
-        PeerStatistics::default()
+        self.0.statistics().await
     }
 
     /// Ends it with everything of it: tasks, sockets, relay connections. Idempotent. The far side notices only after about
     /// five seconds: hang-ups are the signalling's job.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        self.0.close().await;
+    }
 }

@@ -1,6 +1,7 @@
 //! The figures of a peer connection, for the local API and the log.
 
 use crate::media::{Codec, Kind};
+use webrtc::peer_connection::{RTCStatsReport, RTCStatsReportEntry};
 
 /// A peer connection's figures since it was made.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
@@ -52,4 +53,24 @@ pub struct StreamStatistics {
     pub nacked: u64,
     /// Requests for a key frame (PLI, FIR), ours or the far side's.
     pub key_frame_requests: u64,
+}
+
+impl PeerStatistics {
+    /// Fills in the selected pair from the crate's report; `relay` tells how the relay behind a URL is reached.
+    pub(super) fn pair(&mut self, report: &RTCStatsReport, relay: impl Fn(&str) -> String) {
+        let Some(transport) = report.transport() else { return };
+        let Some(RTCStatsReportEntry::IceCandidatePair(pair)) = report.get(&transport.selected_candidate_pair_id) else { return };
+        // A peer-reflexive candidate, found by the checks themselves, is in no list.
+        let candidate = |side: &str, id: &str| match report.get(&format!("RTC{side}IceCandidate_{id}")) {
+            Some(RTCStatsReportEntry::LocalCandidate(candidate) | RTCStatsReportEntry::RemoteCandidate(candidate)) => {
+                (candidate.candidate_type.to_string(), candidate.url.clone())
+            }
+            _ => ("prflx".to_owned(), String::new()),
+        };
+        let (local, url) = candidate("Local", &pair.local_candidate_id);
+        self.relay_protocol = (local == "relay").then(|| relay(&url));
+        self.local_candidate = Some(local);
+        self.remote_candidate = Some(candidate("Remote", &pair.remote_candidate_id).0);
+        self.rtt_ms = Some(pair.current_round_trip_time * 1000.0).filter(|round_trip| *round_trip > 0.0);
+    }
 }
