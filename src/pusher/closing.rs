@@ -1,5 +1,14 @@
 //! What a lost or closed connection means for the next one (chatta.md 6, the table of close codes).
 
+use super::Times;
+use crate::net::backoff::Backoff;
+use std::time::{Duration, Instant};
+
+/// No reconnect follows a loss faster than this, whatever the jitter draws.
+const FLOOR: Duration = Duration::from_millis(50);
+/// "At once" is within this, so that a thousand boxes told to come back do not meet in the same instant.
+const AT_ONCE: Duration = Duration::from_millis(200);
+
 /// When the next connection is tried. Every rule leads to one: a box that gives up is a box that nobody can call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
@@ -46,6 +55,53 @@ pub fn meaning(code: u16) -> &'static str {
         4200..=4299 => "the server asks to connect again",
         1002..=1004 => "the server complains about the WebSocket protocol",
         _ => "the server closed the connection",
+    }
+}
+
+/// How long to wait before the next connection.
+#[derive(Debug)]
+pub struct Delays {
+    reconnect: Backoff,
+    /// Since the last subscription that succeeded.
+    unauthorised: u32,
+    at_once: Option<Instant>,
+}
+
+impl Delays {
+    pub fn new(times: &Times) -> Self {
+        Self { reconnect: Backoff::new(FLOOR, times.reconnect.0, times.reconnect.1), unauthorised: 0, at_once: None }
+    }
+
+    /// A subscription succeeded.
+    pub fn subscribed(&mut self) {
+        self.unauthorised = 0;
+    }
+
+    /// The connection that was lost had lasted.
+    pub fn stable(&mut self) {
+        self.reconnect.reset();
+        self.unauthorised = 0;
+    }
+
+    /// The delay by `rule`; `random` is drawn evenly from 0..1.
+    pub fn next(&mut self, now: Instant, rule: Rule, tls: &mut bool, times: &Times, random: f64) -> Duration {
+        let refused = times.refused.mul_f64(0.8 + 0.4 * random);
+        match rule {
+            Rule::Backoff => self.reconnect.next(random),
+            Rule::Overloaded => times.reconnect.0 + self.reconnect.next(random),
+            Rule::Refused => refused,
+            Rule::SwitchToTls if !std::mem::replace(tls, true) => AT_ONCE.mul_f64(random),
+            Rule::SwitchToTls => refused,
+            Rule::Unauthorised => {
+                self.unauthorised = self.unauthorised.saturating_add(1);
+                if self.unauthorised > 1 { refused } else { times.reconnect.0 + self.reconnect.next(random) }
+            }
+            Rule::AtOnce => {
+                let again = self.at_once.is_some_and(|at| now < at + times.at_once_again);
+                self.at_once = Some(now);
+                if again { self.reconnect.next(random) } else { AT_ONCE.mul_f64(random) }
+            }
+        }
     }
 }
 

@@ -92,11 +92,6 @@ impl Pace {
     pub fn sent(&mut self, now: Instant) {
         self.sent.push_back(now);
     }
-
-    /// A new connection counts anew.
-    pub fn clear(&mut self) {
-        self.sent.clear();
-    }
 }
 
 #[cfg(test)]
@@ -131,7 +126,5 @@ mod tests {
         }
         assert_eq!(pace.wait(start + ms(500)), Some(start + ms(1050)));
         assert_eq!(pace.wait(start + ms(1050)), None);
-        pace.clear();
-        assert_eq!(pace.wait(start), None);
     }
 }

@@ -9,6 +9,7 @@ mod closing;
 mod frame;
 mod limits;
 mod protocol;
+mod sending;
 mod subscription;
 #[cfg(test)]
 mod tests;

@@ -1,23 +1,17 @@
 //! The sans-I/O core: connection, liveness, subscriptions, client events.
 
-use super::closing::{self, Rule};
+use super::closing::{self, Delays, Rule};
 use super::frame::{self, Frame, peek_event};
-use super::limits::{self, Pace, TriggerError};
+use super::limits::{self, TriggerError};
+use super::sending::Sending;
 use super::subscription::{Phase, Step, Subscription};
 use super::{Authorisation, News, Outcome, Times, Trigger};
-use crate::net::backoff::Backoff;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// No reconnect follows a loss faster than this, whatever the jitter draws.
-const FLOOR: Duration = Duration::from_millis(50);
-/// "At once" is within this, so that a thousand boxes told to come back do not meet in the same instant.
-const AT_ONCE: Duration = Duration::from_millis(200);
-/// Triggers that may wait for their second. A call needs three.
-const WAITING_TRIGGERS: usize = 32;
 /// A flood of bad frames must not become a flood of log lines.
 const LOG_AGAIN: Duration = Duration::from_secs(60);
 
@@ -50,33 +44,18 @@ enum Link {
     Stopped,
 }
 
-/// Triggers that were written, and the ping whose pong shows that the server has read them.
-#[derive(Debug, Default)]
-struct Unconfirmed {
-    /// Trigger, and how many pings were sent when its own was.
-    triggers: VecDeque<(u64, u64)>,
-    pings: u64,
-    pongs: u64,
-    asked: Option<Instant>,
-}
-
 /// Pusher protocol 7, client side.
 #[derive(Debug)]
 pub struct Protocol {
     times: Times,
     tls: bool,
     link: Link,
-    reconnect: Backoff,
-    /// Refusals since the last subscription that succeeded.
-    refusals: u32,
-    at_once: Option<Instant>,
+    delays: Delays,
     said: String,
     logged: Option<Instant>,
     subscriptions: Vec<Subscription>,
     bindings: Vec<(String, String)>,
-    triggers: VecDeque<Trigger>,
-    unconfirmed: Unconfirmed,
-    pace: Pace,
+    sending: Sending,
     outputs: VecDeque<Output>,
     foreign: u64,
     random: SmallRng,
@@ -87,19 +66,15 @@ impl Protocol {
     /// looked at. `seed` is for the jitter.
     pub fn new(times: Times, tls: bool, bindings: Vec<(String, String)>, seed: u64, now: Instant) -> Self {
         Self {
-            reconnect: Backoff::new(FLOOR, times.reconnect.0, times.reconnect.1),
+            delays: Delays::new(&times),
             times,
             tls,
             link: Link::Waiting { until: now },
-            refusals: 0,
-            at_once: None,
             said: String::new(),
             logged: None,
             subscriptions: Vec::new(),
             bindings,
-            triggers: VecDeque::new(),
-            unconfirmed: Unconfirmed::default(),
-            pace: Pace::default(),
+            sending: Sending::default(),
             outputs: VecDeque::new(),
             foreign: 0,
             random: SmallRng::seed_from_u64(seed),
@@ -134,10 +109,8 @@ impl Protocol {
             Link::Up { asked: Some(asked), .. } => Some(*asked + self.times.pong),
             Link::Up { heard, activity, .. } => Some(*heard + *activity),
         };
-        let confirm = self.unconfirmed.asked.map(|asked| asked + self.times.confirm);
         let subscriptions = self.subscriptions.iter().filter_map(Subscription::deadline).min();
-        let pace = self.triggers.front().and_then(|_| self.pace.opens());
-        [link, confirm, subscriptions, pace].into_iter().flatten().min()
+        [link, subscriptions, self.sending.deadline(self.times.confirm)].into_iter().flatten().min()
     }
 
     /// Time has passed.
@@ -161,7 +134,7 @@ impl Protocol {
             }
             _ => {}
         }
-        if self.unconfirmed.asked.is_some_and(|asked| asked + self.times.confirm <= now) && !self.confirm_late(now) {
+        if self.sending.asked().is_some_and(|asked| asked + self.times.confirm <= now) && !self.confirm_late(now) {
             return;
         }
         for at in 0..self.subscriptions.len() {
@@ -281,10 +254,7 @@ impl Protocol {
         if !self.subscriptions.iter().any(|s| s.channel == trigger.channel && s.phase == Phase::Subscribed) {
             return Err(TriggerError::NotSubscribed);
         }
-        if self.triggers.len() >= WAITING_TRIGGERS {
-            return Err(TriggerError::Full);
-        }
-        self.triggers.push_back(trigger);
+        self.sending.push(trigger)?;
         self.flush(now);
         Ok(())
     }
@@ -315,7 +285,6 @@ impl Protocol {
         let activity = self.times.activity.min(theirs.unwrap_or(self.times.activity));
         self.link = Link::Up { socket: socket.into(), since: now, activity, heard: now, asked: None };
         self.forget_triggers();
-        self.pace.clear();
         self.tell(News::Connected);
         for at in 0..self.subscriptions.len() {
             self.start(at, now);
@@ -348,7 +317,7 @@ impl Protocol {
         if let Some(subscription) = self.subscriptions.iter_mut().find(|s| s.channel == channel)
             && subscription.succeeded()
         {
-            self.refusals = 0;
+            self.delays.subscribed();
             self.tell(News::Subscribed { channel: channel.into() });
         }
     }
@@ -365,8 +334,8 @@ impl Protocol {
                 }
             }
             // Frames are answered in order, so it is about the oldest one not yet confirmed.
-            Some(4301) => match self.unconfirmed.triggers.pop_front() {
-                Some((id, _)) => self.tell(News::Triggered { id, outcome: Outcome::Unsent(self.said.clone()) }),
+            Some(4301) => match self.sending.rejected() {
+                Some(id) => self.tell(News::Triggered { id, outcome: Outcome::Unsent(self.said.clone()) }),
                 None => self.log_once(now, "the server rejected an event of ours"),
             },
             _ => self.log_once(now, "the server reports an error"),
@@ -374,60 +343,48 @@ impl Protocol {
     }
 
     fn ping(&mut self) {
-        self.unconfirmed.pings += 1;
+        self.sending.ping();
         self.send(frame::PING.into());
     }
 
     fn pong(&mut self) {
-        let unconfirmed = &mut self.unconfirmed;
-        unconfirmed.pongs = (unconfirmed.pongs + 1).min(unconfirmed.pings);
-        while let Some((id, ping)) = self.unconfirmed.triggers.front().copied()
-            && ping <= self.unconfirmed.pongs
-        {
-            self.unconfirmed.triggers.pop_front();
+        for id in self.sending.pong() {
             self.tell(News::Triggered { id, outcome: Outcome::Confirmed });
-        }
-        if self.unconfirmed.pongs == self.unconfirmed.pings {
-            self.unconfirmed.asked = None;
         }
     }
 
     /// No pong in time. A server that spoke meanwhile is alive and only does not answer pings; `false`: it did not.
     fn confirm_late(&mut self, now: Instant) -> bool {
-        let asked = self.unconfirmed.asked.take();
-        if let (Link::Up { heard, .. }, Some(asked)) = (&self.link, asked)
+        if let (Link::Up { heard, .. }, Some(asked)) = (&self.link, self.sending.asked())
             && *heard <= asked
         {
             self.drop_link(now, Rule::AtOnce, "the server does not answer; the network may be interrupted".into());
             return false;
         }
-        self.unconfirmed.pongs = self.unconfirmed.pings.saturating_sub(1);
+        self.sending.take_as_answered();
         self.pong();
         true
     }
 
     /// Sends what the pace allows, and a ping that shows when the server has read it.
     fn flush(&mut self, now: Instant) {
-        let before = self.triggers.len();
-        while !self.triggers.is_empty() && self.pace.wait(now).is_none() {
-            let Some(trigger) = self.triggers.pop_front() else { break };
-            self.pace.sent(now);
-            self.unconfirmed.triggers.push_back((trigger.id, self.unconfirmed.pings + 1));
-            self.send(frame::client_event(&trigger.event, &trigger.channel, &trigger.data));
+        let mut sent = false;
+        while let Some(Trigger { channel, event, data, .. }) = self.sending.next(now) {
+            sent = true;
+            self.send(frame::client_event(&event, &channel, &data));
         }
-        if self.triggers.len() < before {
-            self.unconfirmed.asked = Some(now);
+        if sent {
             self.ping();
         }
     }
 
     fn forget_triggers(&mut self) {
-        let written = std::mem::take(&mut self.unconfirmed).triggers;
+        let Sending { written, waiting, .. } = std::mem::take(&mut self.sending);
         for (id, _) in written {
             self.tell(News::Triggered { id, outcome: Outcome::Uncertain });
         }
-        for trigger in std::mem::take(&mut self.triggers) {
-            self.tell(News::Triggered { id: trigger.id, outcome: Outcome::Unsent("the connection was lost".into()) });
+        for Trigger { id, .. } in waiting {
+            self.tell(News::Triggered { id, outcome: Outcome::Unsent("the connection was lost".into()) });
         }
     }
 
@@ -439,41 +396,14 @@ impl Protocol {
     fn end_link(&mut self, now: Instant, rule: Rule, why: String) {
         match &self.link {
             Link::Waiting { .. } | Link::Stopped => return,
-            Link::Up { since, .. } if *since + self.times.stable <= now => {
-                self.reconnect.reset();
-                self.refusals = 0;
-            }
+            Link::Up { since, .. } if *since + self.times.stable <= now => self.delays.stable(),
             _ => {}
         }
-        let retry = self.delay(now, rule);
+        let retry = self.delays.next(now, rule, &mut self.tls, &self.times, self.random.random());
         self.link = Link::Waiting { until: now + retry };
         self.subscriptions.iter_mut().for_each(|s| s.phase = Phase::Down);
         self.tell(News::Disconnected { why, retry, unauthorised: rule == Rule::Unauthorised });
         self.forget_triggers();
-    }
-
-    fn delay(&mut self, now: Instant, rule: Rule) -> Duration {
-        let random: f64 = self.random.random();
-        let refused = self.times.refused.mul_f64(0.8 + 0.4 * random);
-        match rule {
-            Rule::Backoff => self.reconnect.next(random),
-            Rule::Overloaded => self.times.reconnect.0 + self.reconnect.next(random),
-            Rule::Refused => refused,
-            Rule::SwitchToTls if !self.tls => {
-                self.tls = true;
-                AT_ONCE.mul_f64(random)
-            }
-            Rule::SwitchToTls => refused,
-            Rule::Unauthorised => {
-                self.refusals = self.refusals.saturating_add(1);
-                if self.refusals > 1 { refused } else { self.times.reconnect.0 + self.reconnect.next(random) }
-            }
-            Rule::AtOnce => {
-                let again = self.at_once.is_some_and(|at| now < at + self.times.at_once_again);
-                self.at_once = Some(now);
-                if again { self.reconnect.next(random) } else { AT_ONCE.mul_f64(random) }
-            }
-        }
     }
 
     fn send(&mut self, text: String) {

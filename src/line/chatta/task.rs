@@ -1,54 +1,31 @@
 //! The line's task: commands, news and answers in, one at a time; nothing in it waits for anything else.
 
+mod requests;
+
+use self::requests::{Done, Signature, Wanted};
 use super::Settings;
-use super::account::{Account, renew};
+use super::account::Account;
 use super::events::{self, POWER_NORMAL};
 use super::intake::{Intake, Word};
 use super::replies::Replies;
-use super::rest::{Rest, RestError};
-use super::token::claims;
-use crate::call::{LineId, Offer};
+use super::rest::Rest;
+use crate::call::LineId;
 use crate::line::{LineCommand, LineEvent, LineState};
 use crate::net::backoff::Backoff;
-use crate::pusher::{Authorisation, Client, News, Outcome, Plan, Trigger};
-use crate::room::Ticket;
+use crate::pusher::{Client, News, Outcome, Plan, Trigger};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 /// Events that may wait for the agent; beyond that nothing more is read from the connection.
 const OUTBOX: usize = 32;
-/// Tickets that may be under way; a call needs one.
-const TICKETS: usize = 8;
 /// Between two attempts of anything; a refusal is never answered in a tight loop.
 const FLOOR: Duration = Duration::from_millis(200);
 /// For the client to leave.
 const LEAVING: Duration = Duration::from_secs(1);
-
-/// A signature that is wanted.
-struct Signature {
-    socket: String,
-    channel: String,
-}
-
-/// A ticket that is wanted.
-struct Wanted {
-    offer: Offer,
-    answer: oneshot::Sender<Result<Ticket, String>>,
-    until: Instant,
-}
-
-/// An answer of the API. `with`: which login it was asked with.
-enum Done {
-    Account(Result<Account, String>),
-    Signature { signature: Signature, with: u64, again: bool, answer: Result<Authorisation, RestError> },
-    Ticket { wanted: Wanted, with: u64, again: bool, answer: Result<Zeroizing<String>, RestError> },
-    Customer(Result<(), RestError>),
-}
 
 /// What woke the task.
 enum Step {
@@ -226,110 +203,6 @@ impl Line {
         }
     }
 
-    // ── the account ──
-
-    fn login(&mut self) {
-        self.login_at = None;
-        if !std::mem::replace(&mut self.login_running, true) {
-            let renewal = renew(self.rest.clone(), self.settings.clone(), self.account.clone(), self.token_refused);
-            self.jobs.spawn(async { Done::Account(renewal.await) });
-        }
-    }
-
-    /// The platform refused our token. `false`: a new login would not help.
-    fn login_anew(&mut self) -> bool {
-        if !self.login_running {
-            let now = now();
-            if self.relogin_from.is_some_and(|from| now < from) {
-                return false;
-            }
-            self.relogin_from = Some(now + self.relogin_backoff.next(1.0));
-            self.token_refused = true;
-            self.login();
-        }
-        true
-    }
-
-    fn logged_in(&mut self, account: Account) {
-        self.logins += 1;
-        self.token_refused = false;
-        self.login_backoff.reset();
-        self.login_at = account.refresh_in.map(|wait| now() + wait);
-        let moved = self.account.as_ref().is_none_or(|old| old.identity != account.identity);
-        let (rest, token, customer) = (self.rest.clone(), account.token.clone(), account.identity.customer);
-        self.account = Some(account);
-        if moved {
-            self.jobs.spawn(async move { Done::Customer(rest.customer(&token, customer).await) });
-            self.connect();
-        }
-        for signature in std::mem::take(&mut self.signatures) {
-            self.sign(signature, true);
-        }
-        for wanted in std::mem::take(&mut self.tickets) {
-            self.ticket(wanted, true);
-        }
-    }
-
-    fn login_failed(&mut self, why: String) {
-        let retry = self.login_backoff.next(rand::random());
-        self.login_at = Some(now() + retry);
-        log::error!(line = self.name(); "not logged in: {why} (again in {retry:?})");
-        for Signature { socket, channel } in std::mem::take(&mut self.signatures) {
-            if let Some(client) = &self.client {
-                client.authorised(socket, channel, Err(why.clone()));
-            }
-        }
-        for wanted in std::mem::take(&mut self.tickets) {
-            let _ = wanted.answer.send(Err(why.clone()));
-        }
-        if !self.online {
-            self.state(LineState::Offline { why, retry });
-        }
-    }
-
-    fn done(&mut self, done: Done) {
-        match done {
-            Done::Account(result) => {
-                self.login_running = false;
-                match result {
-                    Ok(account) => self.logged_in(account),
-                    Err(why) => self.login_failed(why),
-                }
-            }
-            Done::Signature { signature, with, again, answer } => {
-                if matches!(&answer, Err(error) if error.is_refusal()) && !again {
-                    if with != self.logins {
-                        return self.sign(signature, true);
-                    }
-                    if self.login_anew() {
-                        return self.signatures.push(signature);
-                    }
-                }
-                if let Some(client) = &self.client {
-                    let Signature { socket, channel } = signature;
-                    client.authorised(socket, channel, answer.map_err(|error| format!("{error}; check customer and channels")));
-                }
-            }
-            Done::Ticket { wanted, with, again, answer } => {
-                if matches!(&answer, Err(error) if error.is_refusal()) && !again {
-                    if with != self.logins {
-                        return self.ticket(wanted, true);
-                    }
-                    if self.login_anew() {
-                        return self.tickets.push(wanted);
-                    }
-                }
-                let answer = answer.map(|token| self.room(&wanted.offer, token)).map_err(|error| error.to_string());
-                let _ = wanted.answer.send(answer);
-            }
-            Done::Customer(Ok(())) => {}
-            Done::Customer(Err(RestError::Network { .. })) => {}
-            Done::Customer(Err(error)) => log::warn!(line = self.name(); "{error}; check the customer's id"),
-        }
-    }
-
-    // ── the connection ──
-
     fn connect(&mut self) {
         self.client_at = None;
         let Some(Account { identity, .. }) = &self.account else { return };
@@ -426,43 +299,6 @@ impl Line {
         while let Some(offer) = self.replies.poll_uncertain() {
             self.outbox.push_back(LineEvent::ReplyUncertain(offer));
         }
-    }
-
-    fn sign(&mut self, signature: Signature, again: bool) {
-        let Some(Account { token, .. }) = &self.account else { return self.signatures.push(signature) };
-        let (rest, token, with) = (self.rest.clone(), token.clone(), self.logins);
-        self.jobs.spawn(async move {
-            let answer = rest.pusher_auth(&token, &signature.socket, &signature.channel).await;
-            Done::Signature { signature, with, again, answer }
-        });
-    }
-
-    // ── the room ──
-
-    fn ticket(&mut self, wanted: Wanted, again: bool) {
-        if self.tickets.len() + self.jobs.len() >= TICKETS + 8 {
-            let _ = wanted.answer.send(Err("too many requests for a room at once".into()));
-            return;
-        }
-        let Some(Account { token, identity, .. }) = &self.account else { return self.tickets.push(wanted) };
-        let Some(room) = wanted.offer.reference.room.clone() else {
-            let _ = wanted.answer.send(Err("the request names no room".into()));
-            return;
-        };
-        let (rest, token, username, with) = (self.rest.clone(), token.clone(), identity.username.clone(), self.logins);
-        self.jobs.spawn(async move {
-            let answer = rest.video_token(&token, &username, &room).await;
-            Done::Ticket { wanted, with, again, answer }
-        });
-    }
-
-    fn room(&self, offer: &Offer, token: Zeroizing<String>) -> Ticket {
-        // Nobody documents whom the room will show as the caller. When the platform makes our identity from our user
-        // name it makes theirs from theirs; otherwise anybody in the room is the caller.
-        let ours = claims(&token).and_then(|claims| claims["grants"]["identity"].as_str().map(String::from));
-        let by_username = ours.is_some() && ours.as_deref() == self.account.as_ref().map(|account| account.identity.username.as_str());
-        let caller = offer.caller.username.clone().filter(|_| by_username);
-        Ticket::Twilio { url: self.settings.room_url.clone(), token, room: offer.reference.room.clone().unwrap_or_default(), caller }
     }
 }
 
