@@ -5,7 +5,7 @@ use super::super::camera::quoted;
 use super::super::pipeline::{Closing, Time};
 use super::super::session::{Config, MicrophoneSource};
 use super::super::source::{Fate, Plan, Source, lock};
-use super::echo::{Canceller, EchoStats, Reference};
+use super::echo::{Canceller, Cleaning, EchoStats, Reference};
 use super::{FRAME, FRAME_TIME};
 use gstreamer as gst;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +21,7 @@ struct Desk {
     next: AtomicU64,
     muted: AtomicBool,
     work: Mutex<Work>,
-    echo: Option<Arc<Reference>>,
+    reference: Arc<Reference>,
     /// The device is none: the test tone is made here, on the beat of the test picture.
     tone: bool,
 }
@@ -51,14 +51,14 @@ impl Microphone {
     pub fn open(config: &Config, time: &Time, echo: Arc<Reference>, tell: Box<dyn Fn(Fate) + Send>) -> std::io::Result<Microphone> {
         // A test tone goes out as it is: noise suppression would take it for noise.
         let real = matches!(config.microphone, MicrophoneSource::Alsa(_) | MicrophoneSource::Launch(_));
-        let canceller = (real && config.echo_cancellation).then(|| Canceller::new(config.playback_delay));
-        let echo = canceller.is_some().then_some(echo);
+        let cleaning = Cleaning { echo: config.echo_cancellation, noise: true, gain: true };
+        let canceller = real.then(|| Canceller::new(cleaning, config.playback_delay));
         let desk = Arc::new(Desk {
             takers: Mutex::default(),
             next: AtomicU64::new(0),
             muted: AtomicBool::new(false),
             work: Mutex::new(Work { rest: Vec::with_capacity(4 * FRAME), canceller }),
-            echo,
+            reference: echo,
             tone: config.microphone == MicrophoneSource::Test,
         });
         let deliver = {
@@ -134,8 +134,8 @@ impl Desk {
         for i in 0..frames {
             let mut frame = [0i16; FRAME];
             frame.copy_from_slice(&work.rest[i * FRAME..(i + 1) * FRAME]);
-            if let (Some(canceller), Some(echo)) = (&mut work.canceller, &self.echo) {
-                canceller.process(echo, &mut frame);
+            if let Some(canceller) = &mut work.canceller {
+                canceller.process(&self.reference, &mut frame);
             }
             if self.tone {
                 tone(&mut frame, start);
