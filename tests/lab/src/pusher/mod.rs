@@ -173,8 +173,7 @@ impl Pusher {
 
     fn client_event(&self, id: ConnId, event: &str, channel: &str, data: &str) {
         let who = self.who(id);
-        let verdict = crate::lock(&self.hub).may_send(id, event, channel, data.len(), Instant::now());
-        if let Err(reason) = verdict {
+        if let Err(reason) = crate::lock(&self.hub).may_send(id, event, channel, data.len(), Instant::now()) {
             self.log.add(Part::Pusher, Some("in"), who.as_deref(), "event rejected", json!({"event": short(event), "reason": reason}));
             return self.error(id, Some(4301), &format!("Client event rejected - {reason}"));
         }
