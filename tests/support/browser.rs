@@ -157,6 +157,26 @@ impl Browser {
         self.inner.events.subscribe()
     }
 
+    /// The processes of Chromium: everything that the driver has started, by their parents in `/proc`.
+    pub fn processes(&self) -> Vec<u32> {
+        let parent = |pid: u32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // The name in brackets may hold anything, spaces included.
+            stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse::<u32>().ok()
+        };
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+        let parents: HashMap<u32, u32> = all.filter_map(|pid| Some((pid, parent(pid)?))).collect();
+        let driver = self.child.id();
+        let descends = |mut pid: u32| loop {
+            match parents.get(&pid) {
+                Some(parent) if Some(*parent) == driver => return true,
+                Some(parent) => pid = *parent,
+                None => return false,
+            }
+        };
+        parents.keys().copied().filter(|pid| descends(*pid)).collect()
+    }
+
     /// Ends the browser and waits until it is gone.
     pub async fn close(mut self) {
         self.inner.stdin.lock().await.take();

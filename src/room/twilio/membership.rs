@@ -323,6 +323,11 @@ impl Membership {
         self.heard(now, heard);
     }
 
+    /// Something of ours broke down: the call is over, in good order.
+    pub fn broken(&mut self, now: Instant, why: String) {
+        self.fail(now, why);
+    }
+
     /// We go. The goodbye is said at once, or as soon as a socket can carry it, or never after [`GOODBYE`].
     pub fn leave(&mut self, now: Instant) {
         if self.stage == Stage::Over || self.leaving.is_some() {

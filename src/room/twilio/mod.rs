@@ -156,7 +156,10 @@ async fn run(
             }
             () = reins.network.notified() => driver.membership.network_changed(now()),
             Some(answer) = reins.questions.recv() => driver.answer(answer),
-            Some(_) = driver.tasks.join_next() => {}
+            Some(ended) = driver.tasks.join_next() => if let Err(panic) = ended {
+                // A dead peer connection says nothing any more: the call would freeze without a word.
+                driver.membership.broken(now(), format!("a peer connection broke down: {panic}; report this with the log"));
+            },
         }
     }
 }

@@ -79,13 +79,16 @@ async fn run(pc: String, making: Making, mut orders: mpsc::Receiver<Order>) {
             return;
         }
     };
+    let mut talks = true;
     loop {
         let order = tokio::select! {
             order = orders.recv() => order,
-            event = events.recv() => {
-                match event.and_then(word) {
-                    Some(word) => if words.send((pc.clone(), word)).await.is_err() { break },
-                    None => tokio::task::yield_now().await,
+            event = events.recv(), if talks => {
+                talks = event.is_some();
+                if let Some(word) = event.and_then(word)
+                    && words.send((pc.clone(), word)).await.is_err()
+                {
+                    break;
                 }
                 continue;
             }
