@@ -100,6 +100,7 @@ impl Agent {
         let watchdog = crate::health::watchdog();
         let mut l = Loop { agent: self, running: None, ticket: None, tasks: JoinSet::new() };
         let mut pulse = watchdog.map(tokio::time::interval);
+        l.recover();
         loop {
             l.publish();
             let deadline = l.agent.machine.next_deadline();
@@ -182,6 +183,17 @@ async fn next_of_call(running: &mut Option<Running>) -> Option<(CallId, OfCall)>
 }
 
 impl Loop {
+    /// What an earlier run that broke off left: the television as it found it, and a call without an end in the log. Its
+    /// caller is not told: a late word could end a new call (chatta.md 5.2, power off).
+    fn recover(&mut self) {
+        let (answer, _) = oneshot::channel();
+        self.to_tv(tv::Command::Recover(answer));
+        if let Some(interrupted) = self.agent.store.interrupted() {
+            log::warn!(CALL_ID = interrupted.call.0; "the daemon was interrupted in this call; it is logged as ended now");
+            self.agent.store.ended(&interrupted.record(jiff::Timestamp::now()));
+        }
+    }
+
     /// Tells the machine and carries out what it decides; how many actions that were.
     fn tell(&mut self, event: Event) -> usize {
         self.agent.machine.handle(now(), event);

@@ -1,4 +1,5 @@
 //! What a caller and a resident meet, end to end: the daemon, the lab, and a television that is only recorded.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 #[path = "support/house.rs"]
 mod house;
