@@ -137,3 +137,29 @@ async fn waking_the_screen_for_an_announced_call_does_not_need_the_call() {
     };
     tokio::time::timeout(PATIENCE, awake).await.expect("the television was not woken");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_platform_tells_the_residents_language_and_zone_where_the_configuration_is_silent() {
+    let lab = residentd_lab::Lab::start(residentd_lab::Options::default()).await.unwrap();
+    let address = lab.pusher();
+    let endpoint =
+        residentd::pusher::Endpoint { host: address.host, port: address.port, tls: false, path: String::new(), key: address.key };
+    let credentials = residentd::line::chatta::Credentials {
+        username: Some("chattademo".into()),
+        password: Some("password".to_owned().into()),
+        token: None,
+    };
+    let api = url::Url::parse(&lab.api_url()).unwrap();
+    let settings = residentd::line::chatta::Settings::new(residentd::call::LineId("chatta".into()), api, endpoint, credentials);
+    let (events, mut told) = tokio::sync::mpsc::channel(16);
+    let _line = residentd::line::chatta::spawn(settings, residentd::net::tls::client(None).unwrap(), events);
+    let resident = async {
+        loop {
+            if let (_, residentd::line::LineEvent::Resident { locale, time_zone }) = told.recv().await.expect("the line ended") {
+                return (locale, time_zone);
+            }
+        }
+    };
+    let resident = tokio::time::timeout(PATIENCE, resident).await.expect("nothing is told");
+    assert_eq!(resident, (Some("en-GB".into()), Some("Europe/London".into())));
+}
