@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The care platform in a box: REST API, Pusher server, room signalling, the carer's page and a television.
 ///
@@ -111,7 +112,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         ..Options::default()
     };
     // Before the lab is ready, so that an early signal is not missed.
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let lab = Lab::start(options).await?;
     let own_file = arguments.ca.is_none();
     let mut ca = None;
@@ -130,7 +132,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         })
     );
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     lab.stop().await;
