@@ -377,6 +377,11 @@ impl Lab {
         self.shared.video_token(identity, room)
     }
 
+    /// Gets or creates a room as the REST API does; gives its sid.
+    pub fn create_room(&self, name: &str, audio_only: bool) -> String {
+        self.shared.rooms.create(name, audio_only).0
+    }
+
     /// Follows the television's state.
     pub fn tv(&self) -> watch::Receiver<TvState> {
         self.shared.tv.watch()
