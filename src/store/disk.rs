@@ -179,6 +179,8 @@ fn open(path: &Path) -> Result<Connection, StoreError> {
             return Ok(Err(format!("journal mode {mode}")));
         }
         db.pragma_update(None, "synchronous", "FULL")?;
+        // KiB. The whole log fits, but nobody reads it while the box waits for calls.
+        db.pragma_update(None, "cache_size", -128)?;
         // Tokens that were replaced are not to be found in free pages.
         db.pragma_update(None, "secure_delete", true)?;
         let health: String = db.pragma_query_value(None, "quick_check", |row| row.get(0))?;
