@@ -5,6 +5,8 @@
 //!
 //! The voices are synthetic (espeak-ng), in samples/echo.
 
+#![allow(clippy::unwrap_used)] // a test may panic
+
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;

@@ -1,6 +1,8 @@
 //! Calls in a row leave threads, file descriptors and memory where they were after the first ones. A process of its own,
 //! because it counts what the whole process holds, with the allocator's settings of the unit.
 
+#![allow(clippy::unwrap_used)] // a test may panic
+
 use residentd::media::session::{Config, MicrophoneSource, Session};
 use residentd::media::{Codec, Outputs, PictureSink, SoundOut};
 use std::process::Command;
@@ -79,7 +81,7 @@ fn call(codec: Codec) {
 }
 
 fn calls(n: u32) {
-    let codec = |i: u32| if i % 2 == 0 { Codec::Vp8 } else { Codec::H264 };
+    let codec = |i: u32| if i.is_multiple_of(2) { Codec::Vp8 } else { Codec::H264 };
     let before = held();
     (0..10).for_each(|i| call(codec(i)));
     // GLib keeps idle threads for a while; what counts is that they do not become more.

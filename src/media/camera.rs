@@ -43,7 +43,8 @@ impl Frames {
         lock(&self.takers).retain(|(i, _)| *i != id);
     }
 
-    fn push(&self, sample: &gst::Sample) {
+    /// Hands one frame on.
+    pub fn push(&self, sample: &gst::Sample) {
         let takers: Vec<_> = lock(&self.takers).iter().map(|(_, t)| t.clone()).collect();
         for taker in takers {
             taker(sample);

@@ -120,6 +120,14 @@ impl Pipeline {
         self.inner.as_ref().and_then(|p| p.by_name(name))
     }
 
+    /// Changes the fixed latency of the sinks, live.
+    pub fn set_latency(&self, latency: Duration) {
+        if let Some(p) = &self.inner {
+            p.set_latency(gst::ClockTime::from_nseconds(latency.as_nanos() as u64));
+            let _ = p.recalculate_latency();
+        }
+    }
+
     /// Starts taking it down in a thread of its own: a driver that hangs keeps only that thread.
     pub fn close(mut self) -> Closing {
         self.take_down()

@@ -63,6 +63,10 @@ pub struct Received {
     pub bytes: u64,
     /// Packets that did not come in time.
     pub lost: u64,
+    /// Packets that came after their time, most of them repaired too late.
+    pub late: u64,
+    /// How long the jitter buffer waits for a packet, in milliseconds.
+    pub wait_ms: u64,
     /// Packets that came twice.
     pub duplicates: u64,
     /// Interarrival jitter in milliseconds.

@@ -6,6 +6,7 @@ use super::super::source::lock;
 use super::super::stats::Received;
 use super::super::{Codec, KeyFrameRequest, Kind, MediaError, MediaEvent, PictureSink};
 use super::Config;
+use super::delay::Delay;
 use super::lipsync::{Stream, Track};
 use bytes::Bytes;
 use gstreamer as gst;
@@ -62,6 +63,8 @@ struct Shared {
     track: Mutex<Track>,
     /// What the stream is held back for lip sync, in ns.
     hold: AtomicI64,
+    /// The jitter buffer's wait in ms.
+    wait: AtomicU64,
 }
 
 #[derive(Default)]
@@ -70,6 +73,7 @@ struct Core {
     way: usize,
     starts: u32,
     closed: bool,
+    delay: Option<Delay>,
     /// Frames and packets seen at the last look, and when the frames last moved.
     frames: u64,
     packets: u64,
@@ -139,6 +143,7 @@ impl Decoder {
                 height: AtomicU32::new(0),
                 track: Mutex::new(Track::new(if codec == Codec::Opus { 48_000 } else { 90_000 })),
                 hold: AtomicI64::new(0),
+                wait: AtomicU64::new(config.jitter_buffer.as_millis() as u64),
             }),
             core: Mutex::default(),
         };
@@ -168,10 +173,11 @@ impl Decoder {
 
     /// What lip sync needs to know.
     pub fn stream(&self) -> Stream {
-        let path = match &self.shared.screen {
+        let behind = match &self.shared.screen {
             Screen::Sound(speaker) => speaker.latency(),
             Screen::Picture(_) => Duration::ZERO,
         };
+        let path = self.shared.wait() + DECODE + behind;
         Stream { track: *lock(&self.shared.track), path, hold: self.shared.hold.load(Ordering::Relaxed) }
     }
 
@@ -183,11 +189,12 @@ impl Decoder {
         }
     }
 
-    /// Four times a second: asks for a key frame when stuck, and replaces a decoder that failed.
+    /// Four times a second: asks for a key frame when stuck, waits as long as repairs take, and replaces a decoder that
+    /// failed.
     ///
     /// # Errors
     /// It cannot go on: which decoder and what to try.
-    pub fn tick(&self, now: Instant) -> Result<(), MediaError> {
+    pub fn tick(&self, now: Instant, rtt: Option<Duration>) -> Result<(), MediaError> {
         let mut core = lock(&self.core);
         if core.closed {
             return Ok(());
@@ -212,7 +219,25 @@ impl Decoder {
             self.shared.ask(now);
         }
         (core.frames, core.packets) = (frames, packets);
+        self.wait_for_repairs(&mut core, now, rtt);
         Ok(())
+    }
+
+    fn wait_for_repairs(&self, core: &mut Core, now: Instant, rtt: Option<Duration>) {
+        // Sound is not repaired but concealed; it waits for its picture, not for packets.
+        if self.shared.codec.kind() == Kind::Audio {
+            return;
+        }
+        let delay = core.delay.get_or_insert_with(|| Delay::new(self.shared.config.jitter_buffer));
+        let Some(running) = &core.running else { return };
+        let stats = running.jitter_buffer.property::<gst::Structure>("stats");
+        let figure = |name: &str| stats.get::<u64>(name).unwrap_or(0);
+        if let Some(wait) = delay.tick(now, figure("num-lost"), figure("num-late"), rtt) {
+            log::debug!("the jitter buffer waits {} ms now", wait.as_millis());
+            self.shared.wait.store(wait.as_millis() as u64, Ordering::Relaxed);
+            running.jitter_buffer.set_property("latency", wait.as_millis() as u32);
+            running.pipeline.set_latency(wait + DECODE);
+        }
     }
 
     /// Its figures.
@@ -233,6 +258,8 @@ impl Decoder {
             bytes: s.bytes.load(Ordering::Relaxed),
             lost: figure("num-lost"),
             duplicates: figure("num-duplicates"),
+            wait_ms: s.wait.load(Ordering::Relaxed),
+            late: figure("num-late"),
             jitter_ms: figure("avg-jitter") as f64 / 1e6,
             frames: s.frames.load(Ordering::Relaxed),
             frames_dropped: dropped,
@@ -293,6 +320,10 @@ impl Shared {
         ))
     }
 
+    fn wait(&self) -> Duration {
+        Duration::from_millis(self.wait.load(Ordering::Relaxed))
+    }
+
     fn ask(&self, now: Instant) {
         let mut asked = lock(&self.asked);
         if asked.is_none_or(|t| now.saturating_duration_since(t) >= ASK_EVERY) {
@@ -304,7 +335,7 @@ impl Shared {
     }
 
     fn run(self: &Arc<Self>, element: &'static str, text: &str) -> Result<Running, String> {
-        let jitter_ms = self.config.jitter_buffer.as_millis();
+        let jitter_ms = self.wait().as_millis();
         let (caps, depay, tail) = match self.codec {
             Codec::Vp8 => {
                 ("media=video,clock-rate=90000,encoding-name=VP8", "rtpvp8depay request-keyframe=true wait-for-keyframe=true", PICTURE_TAIL)
@@ -326,7 +357,7 @@ impl Shared {
             lock(&failed).get_or_insert(text);
         });
         let name = if self.codec.kind() == Kind::Audio { "audio decoder" } else { "video decoder" };
-        let pipeline = Pipeline::build(name, &description, &self.time, Some(self.config.jitter_buffer + DECODE), on_error)?;
+        let pipeline = Pipeline::build(name, &description, &self.time, Some(self.wait() + DECODE), on_error)?;
         let get = |name: &str| pipeline.element(name).ok_or_else(|| format!("no element `{name}`"));
         let (jitter_buffer, sink) = (get("jitter")?, get("out")?);
         let src = get("in")?.downcast::<gst_app::AppSrc>().map_err(|_| "no appsrc")?;

@@ -6,6 +6,7 @@
 
 mod audio_encoder;
 mod decoder;
+mod delay;
 mod lipsync;
 mod outlets;
 mod video_encoder;
@@ -427,9 +428,10 @@ impl Inner {
             *seen = (delivered, delivered != seen.0);
         }
         let (video, audio, decoders) = self.parts();
+        let rtt = video.iter().filter_map(|e| e.outlets().rtt()).chain(audio.iter().filter_map(|e| e.outlets().rtt())).max();
         let mut failure = video.iter().find_map(|e| e.tick(now).err());
         failure = failure.or_else(|| audio.and_then(|e| e.tick().err()));
-        failure = failure.or_else(|| decoders.iter().find_map(|d| d.tick(now).err()));
+        failure = failure.or_else(|| decoders.iter().find_map(|d| d.tick(now, rtt).err()));
         align(&decoders);
         {
             let sound = lock(&self.sound);
@@ -454,6 +456,7 @@ impl Inner {
         // Devices first; all of them are on their way down before any of them is waited for.
         let mut closing: Vec<Closing> = self.camera.as_ref().and_then(Camera::close).into_iter().chain(self.microphone.close()).collect();
         self.speaker.close();
+        let figures = self.statistics();
         let (video, audio, decoders) = self.parts();
         closing.extend(video.iter().filter_map(|e| e.close()));
         closing.extend(audio.iter().filter_map(|e| e.close()));
@@ -463,6 +466,7 @@ impl Inner {
                 log::warn!("a device or codec of the call takes longer than {} ms to close; its driver hangs", CLOSE_WITHIN.as_millis());
             }
         }
+        log::info!("media of the call: {}", serde_json::to_string(&figures).unwrap_or_default());
     }
 }
 

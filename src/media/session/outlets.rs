@@ -6,7 +6,7 @@ use super::super::{Feedback, Outlet};
 use bytes::Bytes;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 struct One {
     id: u64,
@@ -14,6 +14,7 @@ struct One {
     outlet: Outlet,
     adapt: Option<Adapt>,
     loss: f32,
+    rtt: Option<Duration>,
 }
 
 /// The receivers of one encoder.
@@ -32,7 +33,7 @@ impl Outlets {
     /// A new receiver; `limits` for pictures. The answer names it.
     pub fn add(&self, payload_type: u8, outlet: Outlet, limits: Option<Limits>) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        lock(&self.all).push(One { id, payload_type, outlet, adapt: limits.map(Adapt::new), loss: 0.0 });
+        lock(&self.all).push(One { id, payload_type, outlet, adapt: limits.map(Adapt::new), loss: 0.0, rtt: None });
         id
     }
 
@@ -64,6 +65,7 @@ impl Outlets {
     pub fn feedback(&self, id: u64, now: Instant, feedback: Feedback) {
         if let Some(one) = lock(&self.all).iter_mut().find(|o| o.id == id) {
             one.loss = feedback.loss.filter(|l| l.is_finite()).unwrap_or(one.loss);
+            one.rtt = feedback.rtt.or(one.rtt);
             if let Some(adapt) = &mut one.adapt {
                 adapt.feedback(now, feedback);
             }
@@ -91,5 +93,10 @@ impl Outlets {
     /// The worst loss any receiver reports, 0..=1.
     pub fn loss(&self) -> f32 {
         lock(&self.all).iter().map(|o| o.loss).fold(0.0, f32::max)
+    }
+
+    /// The longest round trip any receiver reports.
+    pub fn rtt(&self) -> Option<Duration> {
+        lock(&self.all).iter().filter_map(|o| o.rtt).max()
     }
 }

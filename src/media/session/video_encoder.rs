@@ -165,7 +165,10 @@ impl VideoEncoder {
     /// # Errors
     /// This box has no encoder for the codec, or none starts.
     pub fn start(codec: Codec, config: &Config, time: &Time, camera: Arc<Frames>) -> Result<VideoEncoder, MediaError> {
-        let ways = ways(codec, config.hardware);
+        VideoEncoder::with(ways(codec, config.hardware), codec, config, time, camera)
+    }
+
+    fn with(ways: Vec<Way>, codec: Codec, config: &Config, time: &Time, camera: Arc<Frames>) -> Result<VideoEncoder, MediaError> {
         if ways.is_empty() {
             return Err(MediaError(format!(
                 "video encoder for {codec:?}: none on this box; install gstreamer1.0-plugins-ugly (H.264) or -good (VP8)"
@@ -432,4 +435,66 @@ fn size_caps(target: &Target) -> gst::Caps {
         .field("height", target.height as i32)
         .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::camera::placeholder;
+    use super::super::super::pipeline::gstreamer;
+    use super::super::tests::{Watched, small};
+    use super::*;
+
+    /// A camera whose frames the test takes.
+    fn frame(config: &Config, time: &Time) -> gst::Sample {
+        let mut buffer = placeholder(config.width, config.height);
+        buffer.get_mut().unwrap().set_pts(time.now());
+        gst::Sample::builder().buffer(&buffer).caps(&frame_caps(config)).build()
+    }
+
+    #[test]
+    fn an_encoder_that_fails_is_replaced_by_the_next_one_and_the_stream_goes_on() {
+        gstreamer().unwrap();
+        let config = small();
+        let (time, camera) = (Time::start(), Arc::new(Frames::default()));
+        let vp8 = ways(Codec::Vp8, false)[0];
+        let never = Way { element: "never starts", text: |_| "nosuchelement name=encoder".into(), ..vp8 };
+        // Stands for a driver that breaks: a few frames, then an error.
+        let breaks = Way {
+            element: "breaks",
+            text: |_| "identity name=encoder error-after=8 ! vp8enc deadline=1 cpu-used=8".into(),
+            set_bitrate: |_, _| {},
+            ..vp8
+        };
+        let encoder = VideoEncoder::with(vec![never, breaks, vp8], Codec::Vp8, &config, &time, camera.clone()).unwrap();
+        assert_eq!(encoder.stats().encoder, "breaks");
+        let packets: Arc<Watched<Vec<(u16, u32)>>> = Arc::default();
+        let seen = packets.clone();
+        let limits = encoder.limits();
+        encoder.outlets().add(
+            96,
+            Arc::new(move |p| seen.change(|s| s.push((u16::from_be_bytes([p[2], p[3]]), u32::from_be_bytes([p[4], p[5], p[6], p[7]]))))),
+            Some(limits),
+        );
+        while encoder.stats().encoder == "breaks" {
+            camera.push(&frame(&config, &time));
+            encoder.tick(Instant::now()).unwrap();
+            std::thread::sleep(Duration::from_millis(66));
+        }
+        assert_eq!(encoder.stats().encoder, "vp8enc");
+        let before = packets.get(Vec::len);
+        while packets.get(Vec::len) < before + 5 {
+            camera.push(&frame(&config, &time));
+            std::thread::sleep(Duration::from_millis(66));
+        }
+        let all = packets.get(Vec::clone);
+        assert!(all.windows(2).all(|w| w[1].0 == w[0].0.wrapping_add(1)), "sequence numbers: {all:?}");
+        assert!(all.windows(2).all(|w| w[1].1.wrapping_sub(w[0].1) < 90_000 * 10), "RTP time: {all:?}");
+    }
+
+    #[test]
+    fn without_any_encoder_the_codec_is_refused_with_a_reason() {
+        gstreamer().unwrap();
+        let error = VideoEncoder::with(Vec::new(), Codec::H264, &small(), &Time::start(), Arc::default()).err().unwrap();
+        assert!(error.0.contains("H264") && error.0.contains("install"), "{error}");
+    }
 }

@@ -159,3 +159,82 @@ fn a_sound_card_that_never_comes_is_a_failure_with_its_name() {
     let MediaEvent::Failed(line) = next(&mut events) else { panic!("another event came first") };
     assert!(line.contains("hw:CARD=Missing") && line.contains("aplay -L"), "{line}");
 }
+
+/// How many files of this process are this one.
+fn open_files(path: &std::path::Path) -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().flatten().filter(|f| std::fs::read_link(f.path()).is_ok_and(|p| p == path)).count()
+}
+
+#[test]
+fn when_close_returns_the_camera_is_closed_and_nothing_more_is_sent() {
+    use std::os::unix::fs::OpenOptionsExt;
+    const NONBLOCK: i32 = 0o4000;
+    let pipe = Pipe::new();
+    let a = with_camera(&pipe.launch());
+    let mut camera = std::fs::File::options().read(true).write(true).custom_flags(NONBLOCK).open(&pipe.path).unwrap();
+    let filming = Arc::new(AtomicBool::new(true));
+    let film = filming.clone();
+    let operator = std::thread::spawn(move || {
+        let frame = vec![90u8; 4096];
+        while film.load(Ordering::SeqCst) {
+            if camera.write(&frame).is_err() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        camera
+    });
+    let packets: Arc<Watched<u64>> = Arc::default();
+    let count = packets.clone();
+    let _sending = a.session.send(Codec::Vp8, 96, Arc::new(move |_| count.change(|n| *n += 1))).unwrap();
+    packets.until("packets", |n| *n > 20);
+    assert_eq!(open_files(&pipe.path), 2, "the operator's and the session's");
+    a.session.close();
+    assert_eq!(open_files(&pipe.path), 1, "the operator's alone");
+    let sent = packets.get(|n| *n);
+    filming.store(false, Ordering::SeqCst);
+    drop(operator.join().unwrap());
+    assert_eq!(packets.get(|n| *n), sent);
+}
+
+#[test]
+fn repairs_that_come_late_are_waited_for() {
+    const REPAIR: Duration = Duration::from_millis(150);
+    let (a, b) = (open(small()), open(small()));
+    let receiving = Arc::new(b.session.receive(Codec::Vp8, 96, Arc::new(|| {})).unwrap());
+    let (repair, repairs) = blocking::channel::<(Instant, Bytes)>();
+    let into = receiving.clone();
+    let repairing = std::thread::spawn(move || {
+        for (due, packet) in repairs {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            into.push(packet);
+        }
+    });
+    let into = receiving.clone();
+    let number = AtomicU64::new(0);
+    let sending = a
+        .session
+        .send(
+            Codec::Vp8,
+            96,
+            Arc::new(move |packet: Bytes| {
+                if number.fetch_add(1, Ordering::Relaxed) % 12 == 7 {
+                    repair.send((Instant::now() + REPAIR, packet)).unwrap_or(());
+                } else {
+                    into.push(packet);
+                }
+            }),
+        )
+        .unwrap();
+    // Key frames are not asked for here, so that only waiting long enough brings the picture back.
+    let waits = || b.session.statistics().received[0].wait_ms;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while u128::from(waits()) < REPAIR.as_millis() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(u128::from(waits()) >= REPAIR.as_millis());
+    sending.key_frame();
+    let changes = b.remote.0.get(|s| s.changes);
+    b.remote.0.until("pictures in spite of it", |s| s.changes > changes + 20);
+    drop((sending, receiving));
+    repairing.join().unwrap();
+}
