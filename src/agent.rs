@@ -3,10 +3,11 @@
 //! as an [`Outcome`].
 
 use crate::api::{Happening, LineStatus, Request, Status};
-use crate::call::{Action, CallId, Event, LineId, Machine, Now, Offer, Record, Reply, RoomEvent};
+use crate::call::{Action, CallId, Caller, Event, LineId, Machine, Now, Offer, Record, Reply, RoomEvent};
 use crate::line::{LineCommand, LineEvent, LineHandle, LineState};
 use crate::media::session::{self, Session};
 use crate::media::{MediaEvent, Outputs};
+use crate::net::photo::Photos;
 use crate::room::{self, RoomHandle, Ticket, twilio};
 use crate::store::Store;
 use crate::tv::{self, TvEvent};
@@ -47,6 +48,8 @@ pub struct Agent {
     pub status: watch::Sender<Status>,
     /// What it tells followers.
     pub happenings: broadcast::Sender<Happening>,
+    /// Fetches callers' photographs.
+    pub photos: Photos,
     /// The local API, served as long as the agent runs.
     pub api: Option<AbortOnDropHandle<()>>,
     /// What of the resident the platform decides, because the configuration is silent.
@@ -217,7 +220,9 @@ impl Loop {
             LineEvent::Offered(offer) => {
                 self.look_at_devices();
                 self.happened(Happening::Offered { caller: offer.caller.clone(), medium: offer.medium });
+                let caller = offer.caller.clone();
                 self.tell(Event::Offered(offer));
+                self.fetch_photo(caller);
             }
             LineEvent::Withdrawn(withdrawal) => {
                 self.tell(Event::Withdrawn(withdrawal));
@@ -240,6 +245,20 @@ impl Loop {
                 }
             }
         }
+    }
+
+    /// The picture of the caller whose call is being dealt with; who is told `busy` is not looked up.
+    fn fetch_photo(&mut self, caller: Caller) {
+        let ours = self.agent.machine.current().is_some_and(|(_, offer)| offer.caller == caller);
+        let Some(address) = caller.photo.clone().filter(|_| ours) else { return };
+        let (photos, tv) = (self.agent.photos.clone(), self.agent.tv.clone());
+        self.tasks.spawn(async move {
+            match photos.fetch(&address).await {
+                Ok(bytes) => drop(tv.send(tv::Command::Photo(tv::Whose::from(&caller), bytes)).await),
+                Err(why) => log::info!(CALLER_ID = caller.id.0.as_str(); "no photograph of the caller: {why}"),
+            }
+            None
+        });
     }
 
     /// Devices come and go without telling; what counts is what is there when somebody calls.

@@ -201,6 +201,7 @@ pub async fn assemble(config: Config, driver: tv::Driver, outputs: Outputs) -> R
     let tls = net::tls::client(config.path("network.authority").as_deref()).map_err(|e| e.to_string())?;
     let media = media(&config)?;
     let rooms = rooms(&config, tls.clone(), media.codecs())?;
+    let photos = net::photo::Photos::new(tls.clone())?;
     let store = Store::open(&state_directory(&config));
 
     let (tv, tv_events) = tv::spawn(tv::Config::default(), driver, Arc::new(store.clone()));
@@ -256,6 +257,7 @@ pub async fn assemble(config: Config, driver: tv::Driver, outputs: Outputs) -> R
         requests,
         status,
         happenings,
+        photos,
         api,
         follow_platform: follow_platform(&config),
     })

@@ -163,3 +163,25 @@ async fn the_platform_tells_the_residents_language_and_zone_where_the_configurat
     let resident = tokio::time::timeout(PATIENCE, resident).await.expect("nothing is told");
     assert_eq!(resident, (Some("en-GB".into()), Some("Europe/London".into())));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_callers_photograph_reaches_the_screen() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let house = House::start("").await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let avatar = format!("http://{}/avatar.png", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 1024]).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n\x89PNG\r\n").await.unwrap();
+    });
+    let caller = house.lab.caller("roger_chatta_admin");
+    let initiator = serde_json::json!({"id": 5, "username": "roger_chatta_admin", "first_name": "Roger", "avatar": avatar});
+    caller.request(RESIDENT, &CallOptions { with: serde_json::json!({ "initiator": initiator }), ..Default::default() });
+    let arrived = async {
+        while !house.tv.did().iter().any(|d| matches!(d, Did::Photo(_))) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, arrived).await.expect("no photograph arrived");
+}
