@@ -7,7 +7,7 @@
 //   open        page, url | npm (an empty page with these packages' browser files: pusher-js, twilio-video, twilio-video-2.36.0),
 //               width, height, frames (WebSocket frames as events), dark
 //   eval        page, js (an expression; a promise is awaited)
-//   wait        page, js, timeout (ms)                    until the expression is true; answers with its value
+//   wait        page, js, timeout (ms)                    until the expression (or its promise) is true; answers with its value
 //   click, text page, selector
 //   fill        page, selector, value
 //   select      page, selector, value
@@ -108,8 +108,16 @@ const commands = {
   open,
   eval: (c) => the(c.page).evaluate(c.js),
   wait: async (c) => {
-    const handle = await the(c.page).waitForFunction(c.js, undefined, { timeout: c.timeout || 15_000, polling: 50 });
-    return handle.jsonValue();
+    const end = Date.now() + (c.timeout || 15_000);
+    for (;;) {
+      const timeout = Math.max(1, end - Date.now()); // 0 would mean without end
+      const handle = await the(c.page).waitForFunction(c.js, undefined, { timeout, polling: 50 });
+      // a promise counts as true there, whatever it becomes
+      const value = await handle.jsonValue();
+      if (value) return value;
+      if (Date.now() >= end) throw new Error(`not true within ${c.timeout || 15_000} ms`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   },
   click: (c) => the(c.page).click(c.selector),
   fill: (c) => the(c.page).fill(c.selector, c.value),
