@@ -8,8 +8,9 @@ mod browser;
 mod participant;
 
 use browser::{Browser, Opening, Page};
-use participant::{Guest, PATIENCE, Participant, ROOM};
+use participant::{Guest, PATIENCE, Participant, ROOM, until};
 use residentd::call::RoomEvent;
+use residentd::media::Codec;
 use residentd::room::twilio::Timings;
 use residentd_lab::{At, Fault, Lab, Options, Pairing};
 use serde_json::json;
@@ -290,6 +291,68 @@ async fn without_a_network_for_longer_the_call_is_given_up() {
     assert!(why.contains("53405"), "{why}");
     page.wait("said.includes('left resident')", PATIENCE).await;
     end(resident, page, browser, lab).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_picture_and_a_data_track_come_and_go() {
+    let (lab, browser, page, mut resident) = call().await;
+    page.eval(
+        r#"(async () => {
+          const canvas = document.createElement("canvas");
+          [canvas.width, canvas.height] = [200, 120];
+          const draw = canvas.getContext("2d");
+          setInterval(() => { draw.fillStyle = `hsl(${performance.now() / 10}, 90%, 50%)`; draw.fillRect(0, 0, 200, 120); }, 60);
+          window.second = new Twilio.Video.LocalVideoTrack(canvas.captureStream(15).getVideoTracks()[0]);
+          await room.localParticipant.publishTrack(new Twilio.Video.LocalDataTrack());
+          await room.localParticipant.publishTrack(second);
+          return true;
+        })()"#,
+    )
+    .await;
+    let shown = |width: u64| resident.picture.width.load(std::sync::atomic::Ordering::Relaxed) == width;
+    until("the second picture", || shown(200)).await;
+    page.eval("room.localParticipant.unpublishTrack(second) && true").await;
+    until("the first picture", || !shown(200)).await;
+    tokio::join!(resident.sees_and_hears(), page_sees_and_hears(&page));
+    assert!(resident.events.try_recv().is_err(), "the agent has nothing to tell");
+    end(resident, page, browser, lab).await;
+}
+
+/// Three peer connections in all: the box, which comes last, is asked to make an offer of its own for the second page.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_third_participant_the_caller_is_presented() {
+    let (lab, browser) = stage(Pairing::NewcomerOffers).await;
+    let relative = browser.open_with("relative", Opening { npm: vec!["twilio-video".to_owned()], ..Opening::default() }).await;
+    relative.eval(PAGE).await;
+    let page = open(&browser).await;
+    join(&page, &lab).await;
+    relative.eval(&format!("join({:?}, {ROOM:?})", lab.video_token("relative", ROOM))).await;
+    let mut resident = join_as_resident(&lab, true).await;
+    resident.expect(RoomEvent::CallerArrived).await;
+    tokio::join!(resident.sees_and_hears(), page_sees_and_hears(&page), page_sees_and_hears(&relative));
+    assert_eq!(resident.figures().await["participants"], 2);
+    relative.eval("room.disconnect() && true").await;
+    tokio::join!(resident.sees_and_hears(), page_sees_and_hears(&page));
+    assert!(resident.events.try_recv().is_err(), "nobody of importance left");
+    relative.close().await;
+    end(resident, page, browser, lab).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn newer_versions_of_the_client_and_vp8_alone() {
+    for version in ["twilio-video-2.32.0", "twilio-video-2.36.0"] {
+        let (lab, browser) = stage(Pairing::NewcomerOffers).await;
+        let page = browser.open_with("carer", Opening { npm: vec![version.to_owned()], ..Opening::default() }).await;
+        page.eval(PAGE).await;
+        join(&page, &lab).await;
+        let mut guest = Guest::of(&lab, "resident", "carer");
+        guest.peer.video = vec![Codec::Vp8];
+        let mut resident = Participant::join(guest).await;
+        resident.expect(RoomEvent::Joined).await;
+        resident.expect(RoomEvent::CallerArrived).await;
+        tokio::join!(resident.sees_and_hears(), page_sees_and_hears(&page));
+        end(resident, page, browser, lab).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

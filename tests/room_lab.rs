@@ -3,7 +3,7 @@
 #[path = "support/participant.rs"]
 mod participant;
 
-use participant::{Guest, PATIENCE, Participant};
+use participant::{Guest, PATIENCE, Participant, until};
 use residentd::call::RoomEvent;
 use residentd::room::twilio::Timings;
 use residentd_lab::{At, Fault, Lab, Options, Pairing};
@@ -23,14 +23,6 @@ async fn joined(lab: &Lab) -> Participant {
     let mut one = Participant::join(resident(lab)).await;
     one.expect(RoomEvent::Joined).await;
     one
-}
-
-async fn until(what: &str, mut reached: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !reached() {
-        assert!(Instant::now() < end, "{what} does not come about");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,15 @@ pub const ROOM: &str = "carer-to-resident";
 /// Longest wait for anything. Generous, because a test must not fail on a busy machine's clock.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Waits for what nothing announces.
+pub async fn until(what: &str, mut reached: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !reached() {
+        assert!(Instant::now() < end, "{what} does not come about");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Counts pictures, and those that differ from the one before.
 #[derive(Default)]
 pub struct Watcher {
@@ -29,11 +38,15 @@ pub struct Watcher {
     /// Those that differ.
     pub moving: AtomicU64,
     last: AtomicU64,
+    /// Width of the last one.
+    pub width: AtomicU64,
 }
 
 impl PictureSink for Watcher {
     fn push(&self, sample: &gstreamer::Sample) {
         self.pictures.fetch_add(1, Ordering::Relaxed);
+        let width = sample.caps().and_then(|c| c.structure(0)?.get::<i32>("width").ok()).and_then(|w| u64::try_from(w).ok());
+        self.width.store(width.unwrap_or(0), Ordering::Relaxed);
         let Some(map) = sample.buffer().and_then(|b| b.map_readable().ok()) else { return };
         let mut hasher = DefaultHasher::new();
         map.as_slice().hash(&mut hasher);

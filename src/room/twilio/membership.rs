@@ -20,6 +20,7 @@ use super::refusal;
 use super::state::Roster;
 use super::transport::{Heard, Out, Transport};
 use crate::call::RoomEvent;
+use crate::media::Kind;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
@@ -109,7 +110,12 @@ pub enum PeerWord {
     /// Lost, or never made.
     Failed(String),
     /// The far side has a track.
-    Track(String),
+    Track {
+        /// Second token of its `a=msid`.
+        id: String,
+        /// What it carries.
+        kind: Kind,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -290,7 +296,7 @@ impl Membership {
             PeerWord::Connected => connection.path.connected(),
             PeerWord::Disconnected => connection.path.disconnected(now),
             PeerWord::Failed(why) => connection.path.failed(now, why),
-            PeerWord::Track(id) => self.roster.track(pc, id),
+            PeerWord::Track { id, kind } => self.roster.track(pc, id, kind),
             PeerWord::Refused(why) if self.stage == Stage::Offering => return self.fail(now, why),
             PeerWord::Refused(why) => {
                 log::warn!("the media of the call could not be agreed on: {why}; report this with the log");

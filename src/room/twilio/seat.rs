@@ -146,7 +146,7 @@ fn word(event: PeerEvent) -> Option<PeerWord> {
         PeerEvent::Connected => PeerWord::Connected,
         PeerEvent::Disconnected => PeerWord::Disconnected,
         PeerEvent::Failed(why) => PeerWord::Failed(why),
-        PeerEvent::Track { id, .. } => PeerWord::Track(id),
+        PeerEvent::Track { id, kind } => PeerWord::Track { id, kind },
         PeerEvent::Closed => return None,
     })
 }

@@ -2,6 +2,7 @@
 //! state"). Everything carries revisions, so that late and repeated words change nothing.
 
 use super::messages::{Participant, Subscribed};
+use crate::media::Kind;
 use std::collections::{BTreeMap, HashMap};
 
 /// Participants remembered, those that left included: they keep late words about themselves from bringing them back.
@@ -24,7 +25,7 @@ struct Arrived {
     pc: String,
     /// Second token of its `a=msid`.
     id: String,
-    presented: bool,
+    kind: Kind,
 }
 
 /// The people and tracks of a room.
@@ -37,7 +38,10 @@ pub struct Roster {
     subscribed_revision: u64,
     /// Published id to id in `a=msid`; they differ in group rooms.
     subscribed: HashMap<String, String>,
+    /// In the order of their coming.
     arrived: Vec<Arrived>,
+    /// What is presented now, sound and picture, as (peer connection, track id).
+    presented: [Option<(String, String)>; 2],
 }
 
 impl Roster {
@@ -92,13 +96,13 @@ impl Roster {
     }
 
     /// A remote track has arrived.
-    pub fn track(&mut self, pc: &str, id: String) {
+    pub fn track(&mut self, pc: &str, id: String, kind: Kind) {
         let known = self.arrived.iter().any(|t| t.pc == pc && t.id == id);
         if !known {
             if self.arrived.len() >= TRACKS {
                 self.arrived.remove(0);
             }
-            self.arrived.push(Arrived { pc: pc.to_owned(), id, presented: false });
+            self.arrived.push(Arrived { pc: pc.to_owned(), id, kind });
         }
     }
 
@@ -107,8 +111,10 @@ impl Roster {
         self.arrived.retain(|t| t.pc != pc);
     }
 
-    /// Tracks of the caller that have come and are not yet presented, as (peer connection, track id). In whichever order
-    /// track, subscription and participant become known.
+    /// Tracks of the caller that are to be presented from now on, as (peer connection, track id), in whichever order track,
+    /// subscription and participant became known. At most one of a kind is presented: the newest picture, because
+    /// somebody who shows a second one wants it seen; and of the newest peer connection the first sound, the voice. When
+    /// it is withdrawn, the other comes again.
     pub fn present(&mut self) -> Vec<(String, String)> {
         let wanted: Vec<&str> = self
             .participants
@@ -118,11 +124,13 @@ impl Roster {
             .filter_map(|sid| self.subscribed.get(sid))
             .map(String::as_str)
             .collect();
-        let mut present = Vec::new();
-        for track in self.arrived.iter_mut().filter(|t| !t.presented && wanted.contains(&t.id.as_str())) {
-            track.presented = true;
-            present.push((track.pc.clone(), track.id.clone()));
-        }
+        let of = |kind| self.arrived.iter().filter(move |t| t.kind == kind).filter(|t| wanted.contains(&t.id.as_str()));
+        let picture = of(Kind::Video).next_back();
+        let newest = of(Kind::Audio).next_back().map(|t| t.pc.as_str());
+        let voice = of(Kind::Audio).find(|t| Some(t.pc.as_str()) == newest);
+        let now = [voice, picture].map(|track| track.map(|t| (t.pc.clone(), t.id.clone())));
+        let present = now.iter().zip(&self.presented).filter(|(now, before)| now != before).filter_map(|(now, _)| now.clone()).collect();
+        self.presented = now;
         present
     }
 
@@ -215,7 +223,7 @@ mod tests {
         let mut roster = Roster::new(Some("carer".into()));
         roster.apply(&people(json!([{ "sid": "PA2", "identity": "interpreter", "tracks": [{ "sid": "MT2" }] }])), false);
         roster.subscribe(&subscribed(json!({ "revision": 1, "tracks": [{ "sid": "MT2", "id": "x" }] })));
-        roster.track("pc", "x".into());
+        roster.track("pc", "x".into(), Kind::Video);
         assert!(!roster.caller_is_here() && roster.present().is_empty());
         assert_eq!(roster.others(), 1);
         roster.apply(&carer(1, "connected"), false);
@@ -236,7 +244,7 @@ mod tests {
         let steps: [fn(&mut Roster); 3] = [
             |r| r.apply(&carer(1, "connected"), false),
             |r| r.subscribe(&subscribed(json!({ "revision": 1, "tracks": [{ "sid": "MT1", "id": "made-by-the-server" }] }))),
-            |r| r.track("pc", "made-by-the-server".into()),
+            |r| r.track("pc", "made-by-the-server".into(), Kind::Video),
         ];
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             let mut roster = Roster::new(None);
@@ -245,9 +253,37 @@ mod tests {
                 steps[step](&mut roster);
             }
             assert_eq!(roster.present(), [("pc".into(), "made-by-the-server".into())], "{order:?}");
-            roster.track("pc", "made-by-the-server".into());
+            roster.track("pc", "made-by-the-server".into(), Kind::Video);
             assert!(roster.present().is_empty());
         }
+    }
+
+    /// The carer publishes these tracks, each under its own name.
+    fn publishes(roster: &mut Roster, revision: u64, tracks: &[&str]) {
+        let published: Vec<_> = tracks.iter().map(|t| json!({ "sid": format!("MT{t}") })).collect();
+        roster.apply(&people(json!([{ "sid": "PA1", "identity": "carer", "revision": revision, "tracks": published }])), false);
+        let arriving: Vec<_> = tracks.iter().map(|t| json!({ "sid": format!("MT{t}"), "id": t })).collect();
+        roster.subscribe(&subscribed(json!({ "revision": revision, "tracks": arriving })));
+    }
+
+    #[test]
+    fn a_second_picture_is_shown_while_it_lasts_and_the_voice_stays() {
+        let mut roster = Roster::new(None);
+        let pc = |t: &str| ("pc".to_owned(), t.to_owned());
+        publishes(&mut roster, 1, &["voice", "camera"]);
+        roster.track("pc", "voice".into(), Kind::Audio);
+        roster.track("pc", "camera".into(), Kind::Video);
+        assert_eq!(roster.present(), [pc("voice"), pc("camera")]);
+        publishes(&mut roster, 2, &["voice", "camera", "music", "screen"]);
+        roster.track("pc", "music".into(), Kind::Audio);
+        roster.track("pc", "screen".into(), Kind::Video);
+        assert_eq!(roster.present(), [pc("screen")]);
+        publishes(&mut roster, 3, &["voice", "camera"]);
+        assert_eq!(roster.present(), [pc("camera")]);
+        publishes(&mut roster, 4, &["camera"]);
+        assert_eq!(roster.present(), []);
+        publishes(&mut roster, 5, &["voice", "camera"]);
+        assert_eq!(roster.present(), [pc("voice")]);
     }
 
     #[test]
@@ -257,7 +293,7 @@ mod tests {
         roster.subscribe(&subscribed(json!({ "revision": 2, "tracks": [{ "sid": "MT1", "id": "new" }] })));
         roster.subscribe(&subscribed(json!({ "revision": 1, "tracks": [{ "sid": "MT1", "id": "old" }] })));
         roster.subscribe(&subscribed(json!({ "tracks": [] })));
-        roster.track("pc", "new".into());
+        roster.track("pc", "new".into(), Kind::Audio);
         assert_eq!(roster.present().len(), 1);
     }
 
@@ -267,7 +303,7 @@ mod tests {
         roster.apply(&carer(1, "connected"), false);
         for n in 0..10_000 {
             roster.apply(&people(json!([{ "sid": format!("PB{n}"), "state": "disconnected", "revision": 1 }])), false);
-            roster.track("pc", format!("t{n}"));
+            roster.track("pc", format!("t{n}"), Kind::Video);
         }
         assert!(roster.participants.len() <= PARTICIPANTS && roster.arrived.len() <= TRACKS);
         assert!(roster.caller_is_here());

@@ -8,6 +8,7 @@ use super::Timings;
 use super::membership::{Command, Membership, PeerWord, Wish};
 use super::negotiation::Task;
 use crate::call::RoomEvent;
+use crate::media::Kind;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -276,7 +277,8 @@ fn arrive(peer: &mut FakePeer, core: &mut Membership, now: Instant, pc: &str, sd
         let Some(id) = section.lines().find_map(|l| l.strip_prefix("a=msid:")).and_then(|l| l.split(' ').nth(1)) else { continue };
         if !peer.tracks.iter().any(|t| t == id) {
             peer.tracks.push(id.to_owned());
-            core.peer(now, pc, PeerWord::Track(id.to_owned()));
+            let kind = if section.starts_with("audio") { Kind::Audio } else { Kind::Video };
+            core.peer(now, pc, PeerWord::Track { id: id.to_owned(), kind });
         }
     }
 }

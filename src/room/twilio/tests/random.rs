@@ -128,7 +128,7 @@ impl Dice {
                     0 => PeerWord::Connected,
                     1 => PeerWord::Disconnected,
                     2 => PeerWord::Failed("x".into()),
-                    3 => PeerWord::Track("their-audio".into()),
+                    3 => PeerWord::Track { id: "their-audio".into(), kind: Kind::Audio },
                     4 => PeerWord::Candidate(format!("candidate:{} ufrag", self.up_to(300))),
                     5 => PeerWord::Gathered,
                     6 => PeerWord::Offered(String::new()),
