@@ -7,7 +7,7 @@
 pub mod adapt;
 mod camera;
 pub mod peer;
-mod pipeline;
+pub(crate) mod pipeline;
 mod relay;
 pub mod session;
 pub mod sound;

@@ -140,10 +140,10 @@ impl Headless {
         self.say(DriverEvent::Heard(number)).await;
     }
 
-    /// The display or the speaker is lost while something is shown.
+    /// The display is lost while something is shown.
     pub async fn lose(&self, why: &str) {
         let number = self.lock().shown;
-        self.say(DriverEvent::Failed(number, why.into())).await;
+        self.say(DriverEvent::Unseen(number, why.into())).await;
     }
 
     async fn say(&self, event: DriverEvent) {
@@ -224,12 +224,9 @@ impl Stage for Headless {
             if inner.script.withhold { (None, None) } else { (Some(inner.script.no_picture.clone()), Some(inner.script.no_sound.clone())) }
         };
         self.view.send_replace(view.clone());
-        for (result, fine) in [(seen, DriverEvent::Shown(number)), (heard, DriverEvent::Heard(number))] {
-            let event = match result {
-                None => continue,
-                Some(None) => fine,
-                Some(Some(why)) => DriverEvent::Failed(number, why),
-            };
+        let seen = seen.map(|trouble| trouble.map_or(DriverEvent::Shown(number), |why| DriverEvent::Unseen(number, why)));
+        let heard = heard.map(|trouble| trouble.map_or(DriverEvent::Heard(number), |why| DriverEvent::Unheard(number, why)));
+        for event in seen.into_iter().chain(heard) {
             // Never waited for: the task that reads these is the one that shows.
             let _ = self.tell.try_send(event);
         }

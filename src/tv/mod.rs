@@ -7,6 +7,10 @@
 pub mod dialog;
 pub mod headless;
 pub mod keys;
+pub mod lab;
+mod mixer;
+mod open;
+pub mod output;
 pub mod power;
 #[cfg(test)]
 pub(crate) mod scenes;
@@ -15,8 +19,12 @@ pub mod stage;
 mod television;
 #[cfg(test)]
 mod tests;
+pub mod theatre;
+#[cfg(test)]
+mod theatre_tests;
 pub mod tone;
 
+pub use open::{Control, Display, Settings, Speaker, Television, open};
 pub use power::{Memory, Remembered};
 pub use stage::{Driver, Whose};
 pub use television::spawn;

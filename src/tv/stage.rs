@@ -53,8 +53,10 @@ pub enum DriverEvent {
     Shown(u64),
     /// The first samples of this show's tone were handed to the speaker (or it has none).
     Heard(u64),
-    /// This show cannot be seen or heard (any more): why, and what to try.
-    Failed(u64, String),
+    /// This show cannot be seen (any more): why, and what to try.
+    Unseen(u64, String),
+    /// This show cannot be heard (any more): why, and what to try.
+    Unheard(u64, String),
 }
 
 /// Room in a driver's channel: more than a person can press and a scene can tell between two looks.

@@ -244,7 +244,8 @@ impl Television {
             DriverEvent::Changed(state) => self.changed(state).await,
             DriverEvent::Shown(number) => self.perceived(number, |n| n.seen = true).await,
             DriverEvent::Heard(number) => self.perceived(number, |n| n.heard = true).await,
-            DriverEvent::Failed(number, why) => self.failed(number, why).await,
+            DriverEvent::Unseen(number, why) => self.failed(number, |n| n.seen = false, why).await,
+            DriverEvent::Unheard(number, why) => self.failed(number, |n| n.heard = false, why).await,
         }
     }
 
@@ -272,11 +273,9 @@ impl Television {
         self.tell(event).await;
     }
 
-    async fn failed(&mut self, number: u64, why: String) {
+    async fn failed(&mut self, number: u64, mark: impl FnOnce(&mut Notice), why: String) {
         let Some(notice) = self.notice.as_mut().filter(|n| number >= n.since) else { return };
-        // Picture or sound: both must be told anew before it counts as noticed again.
-        notice.seen = false;
-        notice.heard = false;
+        mark(notice);
         let call = notice.call;
         if notice.told.replace(false) != Some(false) {
             log::warn!(call = call.0; "the dialog cannot be seen or heard: {why}");

@@ -1,0 +1,147 @@
+//! From the configuration to a driver: which set, which sink, which speaker.
+
+use super::headless::Headless;
+use super::lab;
+use super::output::Sink;
+use super::power::{Fault, Input, Set};
+use super::stage::{Driver, EVENTS};
+use super::theatre::{Setting, Theatre};
+use super::{Power, TvState};
+use crate::media::{Outputs, SoundOut};
+use async_trait::async_trait;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// How the television is controlled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Control {
+    /// Not at all: taken as on and showing us.
+    None,
+    /// Recorded only.
+    Headless,
+    /// The lab's television at this address.
+    Lab(String),
+}
+
+/// Where pictures go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Display {
+    /// The box's own display.
+    Kms,
+    /// A window on a desktop.
+    Window,
+    /// Through the driver (lab).
+    Driver,
+    /// Nowhere.
+    None,
+}
+
+/// Where sound is played.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Speaker {
+    /// This ALSA device.
+    Alsa(String),
+    /// Through the driver (lab).
+    Tv,
+    /// Nowhere.
+    None,
+}
+
+/// Everything that decides about the television.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Power, input, volume, keys.
+    pub control: Control,
+    /// Picture.
+    pub display: Display,
+    /// Sound.
+    pub speaker: Speaker,
+    /// Ring volume, percent; never below [`super::tone::FLOOR`].
+    pub ring_volume: u8,
+    /// Preferred font family; empty: DejaVu Sans.
+    pub font: String,
+    /// Language of the screens; empty: English until the platform says.
+    pub locale: String,
+    /// IANA time zone; empty: the system's until the platform says.
+    pub time_zone: String,
+}
+
+/// An opened television: the driver for [`super::spawn`], and where a call's media goes.
+pub struct Television {
+    /// For [`super::spawn`].
+    pub driver: Driver,
+    /// For a call's session.
+    pub outputs: Outputs,
+}
+
+/// Opens the television. Nothing is shown, played or initialised yet. Call it inside a tokio runtime.
+///
+/// # Errors
+/// The system has no thread left.
+pub fn open(settings: &Settings) -> std::io::Result<Television> {
+    let mut setting = Setting {
+        sink: match settings.display {
+            Display::Kms => Sink::Kms,
+            Display::Window => Sink::Window,
+            Display::Driver | Display::None => Sink::None,
+        },
+        sound: match &settings.speaker {
+            Speaker::Alsa(device) => Some(SoundOut::Alsa(device.clone())),
+            Speaker::Tv | Speaker::None => None,
+        },
+        ring_volume: settings.ring_volume,
+        font: settings.font.clone(),
+        locale: settings.locale.clone(),
+        time_zone: settings.time_zone.clone(),
+    };
+    let (set, tell, events): (Arc<dyn Set>, _, _) = match &settings.control {
+        Control::Headless => {
+            let (headless, driver) = Headless::new();
+            return Ok(Television { driver, outputs: headless.outputs() });
+        }
+        Control::None => {
+            let (tell, events) = mpsc::channel(EVENTS);
+            (Arc::new(Uncontrolled), tell, events)
+        }
+        Control::Lab(url) => {
+            let link = lab::link(url.clone());
+            if settings.display == Display::Driver {
+                setting.sink = Sink::Jpeg(link.pictures);
+            }
+            if settings.speaker == Speaker::Tv {
+                setting.sound = Some(SoundOut::Samples(link.sound));
+            }
+            (Arc::new(link.lab), link.tell, link.events)
+        }
+    };
+    let sound = setting.sound.clone().unwrap_or(SoundOut::Null);
+    let theatre = Theatre::start(setting, tell)?;
+    let (remote, own) = theatre.taps();
+    Ok(Television { driver: Driver { set, stage: Box::new(theatre), events }, outputs: Outputs { remote, own, sound } })
+}
+
+/// A television that cannot be controlled: whoever sits before it has switched it on.
+struct Uncontrolled;
+
+#[async_trait]
+impl Set for Uncontrolled {
+    async fn state(&self) -> Result<TvState, Fault> {
+        Ok(TvState { power: Power::On, input: None, volume: None })
+    }
+
+    async fn power(&self, _on: bool) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn input(&self, _to: &Input) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn volume(&self, _to: u8) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn own_input(&self) -> Option<String> {
+        None
+    }
+}
