@@ -166,12 +166,30 @@ pub fn rooms(config: &Config, tls: Arc<rustls::ClientConfig>, codecs: [Codec; 2]
     Ok(twilio::Settings::new(peer))
 }
 
-/// The television's driver, and where a call's picture and sound go.
-fn television(config: &Config) -> (tv::Driver, Outputs) {
-    let (headless, driver) = tv::headless::Headless::new();
-    let outputs = headless.outputs();
-    let _ = config;
-    (driver, outputs)
+/// What the configuration says about the television.
+pub fn television(config: &Config) -> tv::Settings {
+    tv::Settings {
+        control: match config.text("tv.driver") {
+            "headless" => tv::Control::Headless,
+            "lab" => tv::Control::Lab(config.text("tv.lab").to_owned()),
+            _ => tv::Control::None,
+        },
+        display: match config.text("tv.sink") {
+            "kms" => tv::Display::Kms,
+            "window" => tv::Display::Window,
+            "driver" => tv::Display::Driver,
+            _ => tv::Display::None,
+        },
+        speaker: match config.text("media.speaker") {
+            "tv" => tv::Speaker::Tv,
+            "none" => tv::Speaker::None,
+            device => tv::Speaker::Alsa(device.to_owned()),
+        },
+        ring_volume: u8::try_from(config.integer("tv.ring_volume")).unwrap_or(100),
+        font: String::new(),
+        locale: config.text("resident.locale").to_owned(),
+        time_zone: config.text("resident.time_zone").to_owned(),
+    }
 }
 
 fn state_directory(config: &Config) -> PathBuf {
@@ -189,7 +207,8 @@ fn socket(config: &Config) -> PathBuf {
 /// # Errors
 /// One line that says what is wrong and what to do. Nothing that a network or a device does is an error here.
 pub async fn start(config: Config) -> Result<Agent, String> {
-    let (driver, outputs) = television(&config);
+    let tv::Television { driver, outputs } =
+        tv::open(&television(&config)).map_err(|e| format!("the television's thread cannot be started: {e}"))?;
     assemble(config, driver, outputs).await
 }
 
