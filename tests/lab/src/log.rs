@@ -11,6 +11,9 @@ use tokio::sync::broadcast;
 /// How many entries a new reader of the log strip is shown.
 const KEPT: usize = 300;
 
+/// Characters of a text and items of a list that an entry keeps.
+const LONGEST: usize = 200;
+
 /// Which part of the lab an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,6 +49,24 @@ pub struct Entry {
     pub detail: Value,
 }
 
+fn clip(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// Clients say what goes in here, and they may say a lot.
+fn clipped(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(clip(text)),
+        Value::Array(items) => items.into_iter().take(LONGEST).map(clipped).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, clipped(value))).collect(),
+        other => other,
+    }
+}
+
 /// The lab's log: the latest entries and everybody who reads on.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -68,8 +89,8 @@ impl Log {
             part,
             who: who.map(str::to_owned),
             dir,
-            what: what.into(),
-            detail,
+            what: clip(what.into()),
+            detail: clipped(detail),
         };
         log::debug!(part:? = entry.part, dir = dir.unwrap_or(""), who = who.unwrap_or(""); "{} {}", entry.what, entry.detail);
         if kept.1.len() == KEPT {

@@ -149,3 +149,70 @@ async fn in_an_audio_only_room_the_picture_is_refused_and_the_sound_flows() {
     assert_eq!(carer.eval("frames_shown()").await, json!(0));
     house.browser.close().await;
 }
+
+/// The steps of the public caller app with the hosts, key and paths that are compiled into its staging build (contract
+/// chatta §1 and §3): nothing in it knows of a lab.
+const CALLER_APP: &str = r#"
+window.said = [];
+window.call = async () => {
+  const api = "https://api-staging.caremessenger.co.uk";
+  const post = async (path, body, token, method = "POST") => {
+    const headers = { "Content-Type": "application/json", ...(token && { Authorization: "Bearer " + token }) };
+    const response = await fetch(api + path, { method, headers, body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(path + " " + response.status);
+    return response.json();
+  };
+  const { token, user } = await post("/api-token-auth/", { username: "roger_chatta_admin", password: "password" });
+  const headers = { Authorization: "Bearer " + token };
+  const list = await (await fetch(api + "/v2/resident?online=true&customer=" + user.customer, { headers })).json();
+  const target = list.results[0];
+  const pusher = new Pusher("2dd7fcb4e455b0869e43", {
+    cluster: "eu", encrypted: true, authEndpoint: api + "/pusher/auth/", auth: { headers: { AUTHORIZATION: "Bearer " + token } }
+  });
+  const channel = pusher.subscribe("private-call-" + user.customer);
+  await new Promise((resolve, reject) => {
+    channel.bind("pusher:subscription_succeeded", resolve);
+    channel.bind("pusher:subscription_error", (e) => reject(new Error(JSON.stringify(e))));
+  });
+  for (const word of ["accepted", "declined", "ended"]) channel.bind(`client-conferencing-call-${word}-${user.id}`, (data) => said.push([word, data]));
+  await post(`/v2/set-top-box/${target.set_top_box.id}/power_normal?force=true`, {}, token, "PATCH");
+  const roomName = user.username + "-to-" + target.username;
+  const room = await post("/v2/conferencing-room", { unique_name: roomName, enable_recording: false, audio_only: false }, token);
+  const request = { audioOnly: false, initiator: user, target, roomName, autoAccept: false, acceptAfter: "5", roomSid: room.sid };
+  channel.trigger("client-conferencing-call-requested-" + target.id, request);
+  while (!said.length) await new Promise((resolve) => setTimeout(resolve, 20));
+  const access = await post("/conferencing/video-token/", { username: user.username, room_name: roomName }, token);
+  const joined = await Twilio.Video.connect(access.token, { name: roomName, audio: true, video: { height: 240, width: 320 } });
+  return [said[0][0], joined.sid === room.sid, [...joined.participants.values()].map((p) => p.identity)];
+};
+0
+"#;
+
+#[tokio::test]
+async fn a_page_built_for_the_public_services_calls_through_the_lab() {
+    let lab = Lab::start(Options::default()).await.unwrap();
+    let ports = lab.ports();
+    let hosts = format!(
+        "MAP api-staging.caremessenger.co.uk 127.0.0.1:{}, MAP ws-eu.pusher.com 127.0.0.1:{}, MAP global.vss.twilio.com 127.0.0.1:{rooms}, \
+         MAP sdkgw.us1.twilio.com 127.0.0.1:{rooms}",
+        ports.api,
+        ports.pusher,
+        rooms = ports.rooms
+    );
+    let options = browser::Options { host_rules: Some(hosts), ignore_certificates: true, ..browser::Options::default() };
+    let chromium = Browser::start(options).await;
+    let page =
+        chromium.open_with("carer", Opening { npm: vec!["pusher-js".to_owned(), "twilio-video".to_owned()], ..Opening::default() }).await;
+    page.eval(CALLER_APP).await;
+
+    let resident = lab.caller("chattademo");
+    let mut log = lab.events();
+    let answer = async {
+        while log.recv().await.unwrap().what != "client-conferencing-call-requested-1124" {}
+        resident.event("client-conferencing-call-accepted-5", &json!({"roomName": "roger_chatta_admin-to-chattademo"}));
+    };
+    let (called, ()) = tokio::join!(page.eval("call()"), answer);
+    assert_eq!(called, json!(["accepted", true, []]));
+
+    chromium.close().await;
+}

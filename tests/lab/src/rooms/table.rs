@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 /// Rooms remembered; the oldest empty ones are forgotten first.
 const ROOMS: usize = 4096;
+/// Bytes of a room's name.
+const NAME: usize = 200;
 /// Participants of a room (error 53105 beyond).
 const PARTICIPANTS: usize = 50;
 /// Peer connections that one participant may bring in one message.
@@ -162,6 +164,9 @@ impl Table {
             (Some(name), _) | (None, Some(name)) => name,
             (None, None) => return Err((53106, "Room not found")),
         };
+        if name.is_empty() || name.len() > NAME {
+            return Err((53106, "Room not found"));
+        }
         if self.by_conn.contains_key(&conn) {
             return Err((53003, "The client is connected already"));
         }
