@@ -77,7 +77,7 @@ impl Seen {
 #[derive(Clone)]
 pub struct Numbered {
     pub seen: Arc<Seen>,
-    /// bit/s; `None` follows the far side's estimate as an encoder would.
+    /// bit/s at most; follows the far side's estimate as an encoder would.
     pub bitrate: u64,
 }
 
@@ -91,6 +91,8 @@ struct Running {
     seen: Arc<Seen>,
     stop: Arc<AtomicBool>,
     key: Arc<AtomicBool>,
+    rate: Arc<AtomicU64>,
+    bitrate: u64,
     thread: Option<std::thread::JoinHandle<()>>,
     codec: Codec,
 }
@@ -112,6 +114,9 @@ impl Encoding for Running {
     fn feedback(&self, feedback: Feedback) {
         if self.codec.kind() == Kind::Video {
             self.seen.feedback.lock().unwrap().push(feedback);
+            if let Some(estimate) = feedback.estimate {
+                self.rate.store(self.bitrate.min(estimate * 9 / 10), Ordering::Relaxed);
+            }
         }
     }
 }
@@ -166,7 +171,8 @@ impl Streams for Numbered {
         let (seen, stop, key) = (Arc::clone(&self.seen), Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
         seen.sending.lock().unwrap().push((codec, payload_type));
         seen.running.fetch_add(1, Ordering::Relaxed);
-        let (stopped, wanted, encoded, bitrate) = (Arc::clone(&stop), Arc::clone(&key), Arc::clone(&seen), self.bitrate);
+        let rate = Arc::new(AtomicU64::new(self.bitrate));
+        let (stopped, wanted, encoded, follow) = (Arc::clone(&stop), Arc::clone(&key), Arc::clone(&seen), Arc::clone(&rate));
         let thread = std::thread::spawn(move || {
             let (mut sequence, mut number, start) = (1000u16, 0u32, Instant::now());
             let interval = Duration::from_millis(if codec == Codec::Opus { 20 } else { 40 });
@@ -179,7 +185,7 @@ impl Streams for Numbered {
                     let key = wanted.swap(false, Ordering::Relaxed);
                     encoded.encoded.fetch_add(1, Ordering::Relaxed);
                     encoded.keys_encoded.fetch_add(u64::from(key), Ordering::Relaxed);
-                    let bytes = bitrate / 25 / 8 * if key { 3 } else { 1 };
+                    let bytes = follow.load(Ordering::Relaxed) / 25 / 8 * if key { 3 } else { 1 };
                     let all = (bytes / 1100).clamp(1, 200) as u8;
                     for index in 0..all {
                         let mut payload = head(codec, index == 0, key).to_vec();
@@ -194,7 +200,7 @@ impl Streams for Numbered {
                 number += 1;
             }
         });
-        Ok(Box::new(Running { seen, stop, key, thread: Some(thread), codec }))
+        Ok(Box::new(Running { seen, stop, key, rate, bitrate: self.bitrate, thread: Some(thread), codec }))
     }
 
     fn receive(&self, codec: Codec, payload_type: u8, wish: KeyFrameRequest) -> Result<Box<dyn Decoding>, MediaError> {
@@ -205,7 +211,7 @@ impl Streams for Numbered {
             *seen.wish.lock().unwrap() = Some(wish);
         }
         let stop = Arc::new(AtomicBool::new(false));
-        Ok(Box::new(Running { seen, stop, key: Arc::default(), thread: None, codec }))
+        Ok(Box::new(Running { seen, stop, key: Arc::default(), rate: Arc::default(), bitrate: 0, thread: None, codec }))
     }
 }
 
@@ -241,7 +247,13 @@ impl Side {
         let (to, events) = mpsc::channel(64);
         let (mut from, peer) = (std::mem::replace(&mut side.events, events), side.peer.clone());
         tokio::spawn(async move {
-            while let Some(event) = from.recv().await {
+            loop {
+                let event = tokio::select! {
+                    event = from.recv() => event,
+                    // The side is dropped: so is its peer connection, then.
+                    () = to.closed() => None,
+                };
+                let Some(event) = event else { return };
                 if let PeerEvent::Track { id, .. } = &event {
                     // Announced and gone again is no error.
                     let _ = peer.present(id).await;

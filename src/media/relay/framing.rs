@@ -68,19 +68,38 @@ pub(super) fn allocation(message: &[u8]) -> Option<Allocation> {
     match message.get(..2)? {
         [0x01, 0x03] => Some(Allocation::Granted),
         [0x01, 0x13] => {
-            let mut attributes = message.get(20..)?;
-            while let Some(head) = attributes.get(..4) {
-                let (kind, length) = (u16::from_be_bytes([head[0], head[1]]), usize::from(u16::from_be_bytes([head[2], head[3]])));
-                let value = attributes.get(4..4 + length)?;
-                if kind == ERROR_CODE {
-                    return Some(Allocation::Refused(u16::from(value.get(2)? & 7) * 100 + u16::from(*value.get(3)?)));
-                }
-                attributes = attributes.get(4 + length.next_multiple_of(4)..)?;
-            }
-            None
+            let value = attribute(message, ERROR_CODE)?;
+            Some(Allocation::Refused(u16::from(value.get(2)? & 7) * 100 + u16::from(*value.get(3)?)))
         }
         _ => None,
     }
+}
+
+/// Our own answer to an Allocate request that no server will ever answer, so that nobody repeats it for half a minute:
+/// the usual challenge (RFC 8489 9.2.4) to the first, since the crate believes no other answer to that one, and an error to
+/// the second. `None` for anything else.
+pub(super) fn refusal(request: &[u8]) -> Option<Vec<u8>> {
+    const USERNAME: u16 = 0x0006;
+    // ERROR-CODE 401, REALM and NONCE of one letter each; ERROR-CODE 500.
+    const CHALLENGE: [u8; 24] = [0, 9, 0, 4, 0, 0, 4, 1, 0, 0x14, 0, 1, b'-', 0, 0, 0, 0, 0x15, 0, 1, b'-', 0, 0, 0];
+    const ERROR: [u8; 8] = [0, 9, 0, 4, 0, 0, 5, 0];
+    let transaction = request.get(4..20).filter(|_| request[..2] == [0x00, 0x03])?;
+    let answer = if attribute(request, USERNAME).is_some() { &ERROR[..] } else { &CHALLENGE };
+    Some([&[0x01, 0x13, 0, answer.len() as u8], transaction, answer].concat())
+}
+
+/// The value of a STUN attribute.
+fn attribute(message: &[u8], wanted: u16) -> Option<&[u8]> {
+    let mut attributes = message.get(20..)?;
+    while let Some(head) = attributes.get(..4) {
+        let (kind, length) = (u16::from_be_bytes([head[0], head[1]]), usize::from(u16::from_be_bytes([head[2], head[3]])));
+        let value = attributes.get(4..4 + length)?;
+        if kind == wanted {
+            return Some(value);
+        }
+        attributes = attributes.get(4 + length.next_multiple_of(4)..)?;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -143,6 +162,18 @@ mod tests {
         assert_eq!(allocation(&stun(0)), None);
     }
 
+    #[test]
+    fn only_requests_for_an_allocation_are_answered_in_place_of_the_server() {
+        let mut request = stun(0);
+        request[..2].copy_from_slice(&[0, 3]);
+        let answer = refusal(&request).unwrap();
+        assert_eq!((allocation(&answer), &answer[4..20]), (Some(Allocation::Refused(401)), &request[4..20]));
+        assert_eq!((attribute(&answer, 0x14), attribute(&answer, 0x15)), (Some(&b"-"[..]), Some(&b"-"[..])));
+        request.extend([0, 6, 0, 3, b'b', b'o', b'x', 0]);
+        assert_eq!(allocation(&refusal(&request).unwrap()), Some(Allocation::Refused(500)));
+        assert_eq!((refusal(&stun(8)), refusal(&channel_data(40)), refusal(&[0, 3])), (None, None, None));
+    }
+
     proptest! {
         #[test]
         fn messages_survive_any_split_and_merge(
@@ -173,6 +204,7 @@ mod tests {
             frames.buffer().extend_from_slice(&garbage);
             while let Ok(Some(_)) = frames.next() {}
             allocation(&garbage);
+            refusal(&garbage);
             append(&garbage, &mut Vec::new());
         }
     }

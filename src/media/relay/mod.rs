@@ -31,6 +31,8 @@ const WRITE: Duration = Duration::from_secs(10);
 const QUEUE: usize = 256;
 /// Local sockets served at a time; the longest silent one gives way.
 const STREAMS: usize = 16;
+/// Failures after which the peer connection need not wait for this relay any longer. Each new request tries again.
+const ATTEMPTS: u32 = 3;
 /// First wait after a failed connection; doubles up to the last.
 const RETRY: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(4)];
 
@@ -136,27 +138,46 @@ async fn serve(socket: Arc<UdpSocket>, server: Arc<Server>, report: Report, end:
 
 /// Connects whenever there is something to carry, and carries until the stream ends.
 async fn carry(socket: Arc<UdpSocket>, client: SocketAddr, server: Arc<Server>, report: Report, mut queue: mpsc::Receiver<Bytes>) {
-    let mut wait = RETRY[0];
+    let (mut wait, mut failures) = (RETRY[0], 0);
     while let Some(first) = queue.recv().await {
         let outcome = match connect(&server).await {
             Ok(stream) => {
                 log::debug!("connected to the relay {server}");
                 let mut carried = Carried { socket: &socket, client, report: &report, server: &server, challenged: false };
-                carried.run(stream, first, &mut queue).await
+                carried.run(stream, first.clone(), &mut queue).await
             }
             Err(error) => Err(error),
         };
-        match outcome {
-            Ok(()) => wait = RETRY[0],
-            Err(trouble) => {
-                log::warn!("the relay {server} cannot be used: {trouble}");
-                report(Some(format!("{server}: {trouble}")));
-            }
-        }
+        let Err(trouble) = outcome else {
+            (wait, failures) = (RETRY[0], 0);
+            continue;
+        };
+        failures += 1;
+        log::warn!("the relay {server} cannot be used: {trouble}");
+        report(Some(format!("{server}: {trouble}")));
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(RETRY[1]);
-        // What waited meanwhile are repetitions for a stream that never was: the newest will be repeated once more.
-        while queue.try_recv().is_ok() {}
+        // What waited meanwhile was for a stream that never was. Requests are repeated by the peer connection, which is
+        // told when there is no more hope.
+        let mut waited = vec![first];
+        while let Ok(datagram) = queue.try_recv() {
+            waited.push(datagram);
+        }
+        if failures >= ATTEMPTS {
+            refuse(&socket, client, waited, &mut queue).await;
+        }
+    }
+}
+
+/// Answers in place of the server, until nobody asks any more.
+async fn refuse(socket: &UdpSocket, client: SocketAddr, waited: Vec<Bytes>, queue: &mut mpsc::Receiver<Bytes>) {
+    for answer in waited.iter().filter_map(|request| framing::refusal(request)) {
+        let _ = socket.send_to(&answer, client).await;
+    }
+    while let Ok(Some(request)) = timeout(RETRY[0], queue.recv()).await {
+        if let Some(answer) = framing::refusal(&request) {
+            let _ = socket.send_to(&answer, client).await;
+        }
     }
 }
 
