@@ -147,8 +147,10 @@ const calls = {
     await ringing();
     await page.click("#hang-up");
     await says("Call ended");
-    // the notice of a missed call stays until a key
     await page.waitForTimeout(1000);
+    const now = await tv();
+    if (now.power !== "on" || now.input !== "box") throw new Problem(`the notice of the missed call should stay, and the television is ${now.power} on ${now.input}`);
+    done("the missed call stays on the screen");
     await press("ok");
     await putBack();
   },
@@ -160,6 +162,7 @@ const calls = {
     await call("in-call", 25_000);
     done("answered with OK, the page is in the call");
     await both(false);
+    await mutes();
     await page.click("#hang-up");
     await says("Call ended");
     await putBack();

@@ -176,7 +176,7 @@ function dial(audioOnly) {
       const of = (kind) => media.tracks.find((t) => t.kind === kind);
       selfEar.listen(of("audio"));
       if (of("video")) by("self").srcObject = new MediaStream([of("video")]);
-      by("self").classList.toggle("live", Boolean(of("video")));
+      by("self").classList.toggle("live", Boolean(of("video")?.enabled));
     },
     track(track) {
       if (track.kind === "video") {
@@ -236,7 +236,7 @@ for (const [id, kind] of [["mute", "audio"], ["camera", "video"]]) {
     const off = by(id).getAttribute("aria-pressed") !== "true";
     pressed(by(id), off);
     call?.enable(kind, !off);
-    if (kind === "video") by("self").classList.toggle("live", !off);
+    if (kind === "video") by("self").classList.toggle("live", !off && Boolean(by("self").srcObject));
   };
 }
 

@@ -16,6 +16,7 @@ export class Call {
   #on;
   #stop = new AbortController();
   #media;
+  #off = new Set(); // kinds the carer has switched off, perhaps before there was a camera to switch
 
   /** `on` has `state(state)`, `over(reason, isProblem)`, `local(media)`, `track(track)`, `untrack(track)`, `notice(text)`. */
   constructor(platform, target, { audioOnly, autoAccept, acceptAfter }, on) {
@@ -73,6 +74,7 @@ export class Call {
       const [media, token] = await Promise.all([localMedia(this.options.audioOnly), this.#platform.videoToken(this.options.roomName)]);
       this.#media = media;
       if (this.gone) return media.stop();
+      for (const track of media.tracks) track.enabled = !this.#off.has(track.kind);
       this.#on.local(media);
       if (media.notice) this.#on.notice(media.notice);
       const room = await window.Twilio.Video.connect(token, {
@@ -84,6 +86,7 @@ export class Call {
       });
       if (this.gone) return room.disconnect();
       this.room = room;
+      for (const kind of this.#off) this.enable(kind, false);
       room.on("participantConnected", (p) => this.#meet(p));
       room.on("participantDisconnected", () => this.gone || this.#on.notice("The resident has left the room"));
       room.on("reconnecting", () => this.#on.notice("Connection lost, trying again …"));
@@ -113,6 +116,7 @@ export class Call {
 
   /** Sends or withholds the own sound or picture (`audio`, `video`). */
   enable(kind, on) {
+    this.#off[on ? "delete" : "add"](kind);
     for (const { track } of this.room?.localParticipant[`${kind}Tracks`].values() ?? []) track.enable(on);
     for (const track of this.#media?.tracks ?? []) if (track.kind === kind) track.enabled = on;
   }

@@ -157,8 +157,8 @@ setInterval(() => {
   if (set.power === "on" && set.input !== "box") draw();
 }, 120);
 function boxFact() {
-  const idle = performance.now() - lastPicture > 2500;
-  const picture = box ? `${box.width}×${box.height}, ${idle ? "still" : `${rate}/s`}` : "connected";
+  const idle = performance.now() - lastPicture > 1500;
+  const picture = box ? `${box.width}×${box.height}, ${idle || !rate ? "still" : `${rate}/s`}` : "connected";
   by("tv-box").textContent = set.box ? picture : "not connected";
 }
 setInterval(() => {
