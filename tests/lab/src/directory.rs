@@ -183,7 +183,8 @@ impl Directory {
             customer: 7,
             locale: "en-GB".to_owned(),
             time_zone: "Europe/London".to_owned(),
-            avatar: String::new(),
+            // Callers have a photograph; an address without a host is one of the API's (and of the page's) own.
+            avatar: if resident { String::new() } else { format!("/media/people/{}.png", entry.id) },
             role: if resident { Role::Resident(entry.id) } else { Role::Caller("customeradmin".to_owned()) },
             // `lab` is what the recorded REST samples log in with.
             passwords: vec!["password".to_owned(), "lab".to_owned()],

@@ -30,6 +30,7 @@ mod faults;
 mod jwt;
 mod log;
 mod page;
+mod portrait;
 mod pusher;
 mod rest;
 mod rooms;

@@ -28,6 +28,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/lab/state", get(|State(shared): State<Arc<Shared>>| async move { Json(shared.state()) }))
         .route("/lab/faults", get(shown).post(fault))
         .route("/lab/ca.pem", get(ca))
+        .route("/media/people/{file}", get(crate::rest::portrait))
         .route("/tv/box", get(tv::box_link))
         .route("/tv/view", get(tv::view_link))
         .route("/tv/picture.jpg", get(picture))

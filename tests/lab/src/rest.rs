@@ -34,6 +34,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v2/resident/{id}", get(resident))
         .route("/v2/set-top-box/{id}/power_normal", patch(power_normal))
         .route("/v2/conferencing-room", post(room))
+        .route("/media/people/{file}", get(portrait))
         .fallback(|| async { detail(StatusCode::NOT_FOUND, "Not found.") })
         .method_not_allowed_fallback(|| async { detail(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.") })
         .layer(middleware::from_fn_with_state(shared.clone(), around))
@@ -267,6 +268,15 @@ async fn video_token(State(shared): State<Arc<Shared>>, headers: HeaderMap, body
         return detail(StatusCode::FORBIDDEN, "You do not have permission to perform this action.");
     }
     (StatusCode::OK, Json(json!({"identity": person.username, "token": shared.video_token(&person.username, room)})))
+}
+
+/// The photograph of somebody in the directory.
+pub(crate) async fn portrait(State(shared): State<Arc<Shared>>, Path(file): Path<String>) -> Response {
+    let id = file.strip_suffix(".png").and_then(|id| id.parse().ok());
+    match id.filter(|id| shared.directory.person(*id).is_some()) {
+        Some(id) => ([(header::CONTENT_TYPE, "image/png")], crate::portrait::png(id)).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn pusher_auth(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Answer {

@@ -133,3 +133,16 @@ async fn faults_spoil_the_routes_they_name() {
     assert!(answer.status == 200 && answer.json().is_null());
     assert_eq!(http(&lab.page_url(), "POST", "/lab/faults", &[], r#"{"fault":"flood"}"#).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_callers_photograph_is_a_png_of_the_api() {
+    let lab = Lab::start(Options::default()).await.unwrap();
+    let fields = json!({"username": "roger_chatta_admin", "password": "password"});
+    let login = json_call(&lab.api_url(), "POST", "/api-token-auth/", None, &fields).await.json();
+    let address = format!("{}{}", lab.api_url(), login["user"]["avatar"].as_str().unwrap());
+    let (host, path) = address.trim_start_matches("http://").split_once('/').unwrap();
+    let bytes = support::http_bytes(host, &format!("/{path}")).await;
+    assert_eq!(bytes[..8], *b"\x89PNG\r\n\x1a\n");
+    assert_eq!(bytes[16..24], [0, 0, 1, 0, 0, 0, 1, 0]);
+    assert_eq!(http(&lab.api_url(), "GET", "/media/people/99.png", &[], "").await.status, 404);
+}

@@ -44,6 +44,17 @@ pub async fn http(base: &str, method: &str, path: &str, headers: &[(&str, &str)]
     Answer { status, headers: headers.to_lowercase(), body: body.to_owned() }
 }
 
+/// The body of a GET as it is.
+pub async fn http_bytes(address: &str, path: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    let body = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    answer.split_off(body)
+}
+
 pub async fn json_call(base: &str, method: &str, path: &str, token: Option<&str>, body: &Value) -> Answer {
     let bearer = token.map(|t| format!("Bearer {t}"));
     let mut headers = vec![("content-type", "application/json")];
