@@ -107,16 +107,19 @@ impl Agent {
         loop {
             l.publish();
             let deadline = l.agent.machine.next_deadline();
+            // In this order when several are ready: what people and platforms say counts before a timer that was served late.
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return l.farewell().await,
+                () = tick(&mut pulse) => crate::health::alive(),
+                event = l.agent.tv_events.recv() => match event {
+                    Some(event) => l.on_tv(event),
+                    None => return Err("the television's task ended by itself".into()),
+                },
                 event = l.agent.line_events.recv() => match event {
                     Some((line, event)) => l.on_line(line, event),
                     None if l.agent.lines.is_empty() => l.agent.line_events = never(),
                     None => return Err("every line ended by itself".into()),
-                },
-                event = l.agent.tv_events.recv() => match event {
-                    Some(event) => l.on_tv(event),
-                    None => return Err("the television's task ended by itself".into()),
                 },
                 Some((call, event)) = next_of_call(&mut l.running) => match event {
                     OfCall::Room(event) => l.on_room(call, event),
@@ -135,7 +138,6 @@ impl Agent {
                     l.agent.machine.handle_timeout(now());
                     l.perform();
                 }
-                () = tick(&mut pulse) => crate::health::alive(),
             }
         }
     }
