@@ -1,0 +1,160 @@
+//! What goes out: each action of the machine is carried out, here or by a task that comes back as an [`Outcome`].
+
+use super::*;
+
+impl Loop {
+    /// The running call's figures, asked without waiting here.
+    pub(super) fn figures(&self) -> impl Future<Output = Option<serde_json::Value>> + Send + 'static {
+        let parts = self.running.as_ref().map(|r| (r.call, r.session.clone(), r.room.as_ref().map(RoomHandle::statistics)));
+        async move {
+            let (call, session, room) = parts?;
+            let room = match room {
+                Some(room) => room.await,
+                None => None,
+            };
+            Some(serde_json::json!({ "call": call, "room": room, "media": session.map(|s| s.statistics()) }))
+        }
+    }
+
+    pub(super) fn perform(&mut self) -> usize {
+        let mut count = 0;
+        while let Some(action) = self.agent.machine.poll_action() {
+            count += 1;
+            log::debug!("{action:?}");
+            match action {
+                Action::Wake(call) => {
+                    self.to_tv(tv::Command::Wake(call));
+                    if let Some((_, offer)) = self.agent.machine.current().filter(|(current, _)| *current == call) {
+                        self.agent.store.began(call, offer, jiff::Timestamp::now());
+                    }
+                }
+                Action::Show(scene) => self.to_tv(tv::Command::Show(scene)),
+                Action::Prepare(call, offer) => self.prepare(call, offer),
+                Action::Reply { call, offer, reply, repeat } => self.reply(call, offer, reply, repeat),
+                Action::Connect { call, camera, .. } => self.connect(call, camera),
+                Action::Mute(call, muted) => {
+                    if let Some(running) = self.running.as_ref().filter(|r| r.call == call) {
+                        running.session.iter().for_each(|s| s.mute(muted));
+                        running.room.iter().for_each(|r| r.mute(muted));
+                    }
+                }
+                Action::Disconnect(call) => self.disconnect(call),
+                Action::Restore(call) => self.to_tv(tv::Command::Restore(call)),
+                Action::Record(record) => self.record(record),
+            }
+        }
+        count
+    }
+
+    pub(super) fn prepare(&mut self, call: CallId, offer: Offer) {
+        let Some(line) = self.line(&offer) else {
+            let why = "the line is gone; restart residentd".to_owned();
+            self.tasks.spawn(async move { Some(Outcome::Ticket(call, Err(why))) });
+            return;
+        };
+        self.tasks.spawn(async move {
+            let (answer, answered) = oneshot::channel();
+            let asked = async {
+                line.commands.send(LineCommand::Ticket { offer, answer }).await.ok()?;
+                answered.await.ok()
+            };
+            let ticket = match tokio::time::timeout(TICKET, asked).await {
+                Ok(Some(ticket)) => ticket,
+                Ok(None) => Err("the line ended; restart residentd".into()),
+                Err(_) => Err(format!("the line did not answer within {} s; check its state", TICKET.as_secs())),
+            };
+            Some(Outcome::Ticket(call, ticket))
+        });
+    }
+
+    pub(super) fn line(&self, offer: &Offer) -> Option<LineHandle> {
+        self.agent.lines.iter().find(|l| l.id == offer.caller.line).cloned()
+    }
+
+    pub(super) fn reply(&mut self, call: Option<CallId>, offer: Offer, reply: Reply, repeat: bool) {
+        let number = call.map_or(0, |c| c.0);
+        log::info!(CALL_ID = number, LINE = offer.caller.line.0.as_str(), CALLER_ID = offer.caller.id.0.as_str(); "reply: {reply:?}");
+        if let (Some(call), Reply::Accepted) = (call, reply) {
+            self.agent.store.accepted(call, jiff::Timestamp::now());
+        }
+        self.happened(Happening::Replied { call, reply });
+        match self.line(&offer) {
+            Some(line) => {
+                if line.commands.try_send(LineCommand::Reply { offer, reply, repeat }).is_err() {
+                    log::error!(CALL_ID = number; "the line does not take replies any more: it hangs; please report this");
+                }
+            }
+            None => log::error!(CALL_ID = number; "no line for this reply; restart residentd"),
+        }
+    }
+
+    pub(super) fn connect(&mut self, call: CallId, camera: bool) {
+        let (to_room_events, room_events) = mpsc::channel(64);
+        let (to_media_events, media_events) = mpsc::channel(64);
+        let ticket = self.ticket.take().filter(|(c, _)| *c == call).map(|(_, t)| t);
+        let (config, outputs, events) = (self.agent.media.clone(), self.agent.outputs.clone(), to_media_events.clone());
+        self.running = Some(Running {
+            call,
+            camera,
+            ticket,
+            session: None,
+            room: None,
+            room_events,
+            media_events,
+            to_room_events,
+            _media_open: to_media_events,
+        });
+        self.tasks.spawn_blocking(move || Some(Outcome::Session(call, Session::open(config, camera, outputs, events))));
+    }
+
+    /// Devices are open and the ticket is there: into the room.
+    pub(super) fn join(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        let Some(session) = running.session.clone() else { return };
+        match running.ticket.take() {
+            Some(ticket) => {
+                let (settings, events) = (self.agent.rooms.clone(), running.to_room_events.clone());
+                running.room = Some(room::join(ticket, settings, session, running.camera, events));
+            }
+            None => {
+                let call = running.call;
+                self.tell(Event::Room(call, RoomEvent::Failed("no ticket to the room; please report this".into())));
+            }
+        }
+    }
+
+    pub(super) fn disconnect(&mut self, call: CallId) {
+        let figures = self.figures();
+        let Some(running) = self.running.take_if(|r| r.call == call) else { return };
+        // The devices first: nothing below may delay them.
+        if let Some(session) = running.session {
+            self.close(call, session);
+        }
+        if let Some(room) = running.room {
+            self.tasks.spawn(async move {
+                let figures = tokio::time::timeout(Duration::from_millis(200), figures).await.ok().flatten();
+                log::info!(CALL_ID = call.0; "figures of the call: {}", figures.unwrap_or_default());
+                room.leave().await;
+                None
+            });
+        }
+    }
+
+    pub(super) fn close(&mut self, call: CallId, session: Session) {
+        let happenings = self.agent.happenings.clone();
+        self.tasks.spawn_blocking(move || {
+            session.close();
+            let _ = happenings.send(Happening::Closed { call });
+            None
+        });
+    }
+
+    pub(super) fn record(&mut self, record: Record) {
+        log::info!(
+            CALL_ID = record.call.0, LINE = record.caller.line.0.as_str(), CALLER_ID = record.caller.id.0.as_str();
+            "call over: {:?}", record.ending
+        );
+        self.agent.store.ended(&record);
+        self.happened(Happening::Over(record));
+    }
+}

@@ -1,0 +1,188 @@
+//! What comes in: each event of a line, the television, the room, the media, the local API or a task of the agent is put
+//! into the machine's words.
+
+use super::*;
+
+impl Loop {
+    pub(super) fn on_line(&mut self, line: LineId, event: LineEvent) {
+        match event {
+            LineEvent::State(state) => {
+                match &state {
+                    LineState::Online => log::info!(LINE = line.0.as_str(); "online: calls can arrive"),
+                    LineState::Connecting => log::info!(LINE = line.0.as_str(); "connecting"),
+                    LineState::Offline { why, retry } => {
+                        log::warn!(LINE = line.0.as_str(); "offline: {why}; trying again in {} s", retry.as_secs());
+                    }
+                }
+                self.agent.status.send_modify(|s| {
+                    s.lines.insert(line.0, LineStatus { state, since: jiff::Timestamp::now() });
+                });
+            }
+            LineEvent::Offered(offer) => {
+                self.look_at_devices();
+                self.happened(Happening::Offered { caller: offer.caller.clone(), medium: offer.medium });
+                let caller = offer.caller.clone();
+                self.tell(Event::Offered(offer));
+                self.fetch_photo(caller);
+            }
+            LineEvent::Withdrawn(withdrawal) => {
+                self.tell(Event::Withdrawn(withdrawal));
+            }
+            LineEvent::Wake => self.to_tv(tv::Command::Announced),
+            LineEvent::Resident { locale, time_zone } => {
+                if let Some(zone) = time_zone.as_deref().filter(|_| self.agent.follow_platform.time_zone) {
+                    match jiff::tz::TimeZone::get(zone) {
+                        Ok(zone) => self.agent.machine.set_zone(zone),
+                        Err(e) => log::warn!("the platform names an unknown time zone: {e}; set resident.time_zone"),
+                    }
+                }
+                let time_zone = time_zone.filter(|_| self.agent.follow_platform.time_zone);
+                let locale = locale.filter(|_| self.agent.follow_platform.locale);
+                self.to_tv(tv::Command::Resident { locale, time_zone });
+            }
+            LineEvent::ReplyUncertain(offer) => {
+                if let Some(call) = self.agent.machine.call_of(&offer) {
+                    self.tell(Event::ReplyUncertain(call));
+                }
+            }
+        }
+    }
+
+    /// The picture of the caller whose call is being dealt with; who is told `busy` is not looked up.
+    pub(super) fn fetch_photo(&mut self, caller: Caller) {
+        let ours = self.agent.machine.current().is_some_and(|(_, offer)| offer.caller == caller);
+        let Some(address) = caller.photo.clone().filter(|_| ours) else { return };
+        let (photos, tv) = (self.agent.photos.clone(), self.agent.tv.clone());
+        self.tasks.spawn(async move {
+            match photos.fetch(&address).await {
+                Ok(bytes) => drop(tv.send(tv::Command::Photo(tv::Whose::from(&caller), bytes)).await),
+                Err(why) => log::info!(CALLER_ID = caller.id.0.as_str(); "no photograph of the caller: {why}"),
+            }
+            None
+        });
+    }
+
+    /// Devices come and go without telling; what counts is what is there when somebody calls.
+    pub(super) fn look_at_devices(&mut self) {
+        let (camera, microphone) = (self.agent.media.camera.is_present(), self.agent.media.microphone.is_present());
+        self.tell(Event::Devices { camera, microphone });
+        self.agent.status.send_if_modified(|s| {
+            let changed = (s.camera, s.microphone) != (camera, microphone);
+            (s.camera, s.microphone) = (camera, microphone);
+            changed
+        });
+    }
+
+    pub(super) fn on_tv(&mut self, event: TvEvent) {
+        match event {
+            TvEvent::Press(press) => {
+                self.tell(Event::Press(press));
+            }
+            TvEvent::Noticed(call) => {
+                self.tell(Event::Noticed(call));
+            }
+            TvEvent::Unnoticed(call, why) => {
+                log::warn!(CALL_ID = call.0; "the resident cannot see or hear the call: {why}");
+                self.tell(Event::Unnoticed(call));
+            }
+            TvEvent::Woken(wake) => {
+                log::info!("television: {wake:?}");
+                self.agent.status.send_modify(|s| s.woken = Some(wake));
+            }
+            TvEvent::Restored(call) => self.happened(Happening::Restored { call }),
+        }
+    }
+
+    pub(super) fn on_room(&mut self, call: CallId, event: RoomEvent) {
+        if let RoomEvent::Failed(why) = &event {
+            log::warn!(CALL_ID = call.0; "{why}");
+            self.happened(Happening::Notice { call, text: why.clone() });
+        } else {
+            log::info!(CALL_ID = call.0; "room: {event:?}");
+        }
+        self.tell(Event::Room(call, event));
+    }
+
+    pub(super) fn on_media(&mut self, call: CallId, event: MediaEvent) {
+        match event {
+            MediaEvent::Flowing(media) => {
+                self.happened(Happening::Flowing { call, media });
+                self.tell(Event::Room(call, RoomEvent::MediaFlowing));
+            }
+            MediaEvent::CameraLost(why) => {
+                log::warn!(CALL_ID = call.0; "{why}");
+                self.happened(Happening::Notice { call, text: why });
+                let microphone = self.agent.media.microphone.is_present();
+                self.tell(Event::Devices { camera: false, microphone });
+            }
+            MediaEvent::CameraBack => {
+                self.happened(Happening::Notice { call, text: "the camera is back".into() });
+                let microphone = self.agent.media.microphone.is_present();
+                self.tell(Event::Devices { camera: true, microphone });
+            }
+            MediaEvent::Failed(why) => {
+                log::error!(CALL_ID = call.0; "{why}");
+                self.happened(Happening::Notice { call, text: why.clone() });
+                self.tell(Event::MediaFailed(call, why));
+            }
+        }
+    }
+
+    pub(super) fn on_request(&mut self, request: Request) {
+        match request {
+            Request::Press(press, answer) => {
+                // A press that changes nothing leads to no action.
+                let _ = answer.send(self.tell(Event::Press(press)) > 0);
+            }
+            Request::Key(name, answer) => {
+                let key = tv::keys::Key::by_name(&name);
+                let _ = answer.send(key.is_some());
+                for pressed in [true, false] {
+                    if let Some(key) = key {
+                        self.to_tv(tv::Command::Key(tv::keys::Stroke { key, pressed }));
+                    }
+                }
+            }
+            Request::Calls(limit, answer) => {
+                let store = self.agent.store.clone();
+                self.tasks.spawn_blocking(move || {
+                    let _ = answer.send(store.log(limit));
+                    None
+                });
+            }
+            Request::Statistics(answer) => {
+                let figures = self.figures();
+                self.tasks.spawn(async move {
+                    let _ = answer.send(figures.await);
+                    None
+                });
+            }
+        }
+    }
+
+    pub(super) fn on_outcome(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Ticket(call, Ok(ticket)) => {
+                self.ticket = Some((call, ticket));
+                self.tell(Event::Prepared(call, Ok(())));
+            }
+            Outcome::Ticket(call, Err(why)) => {
+                log::warn!(CALL_ID = call.0; "the call cannot be prepared: {why}");
+                self.tell(Event::Prepared(call, Err(why)));
+            }
+            Outcome::Session(call, Ok(session)) => match self.running.as_mut().filter(|r| r.call == call) {
+                Some(running) => {
+                    running.session = Some(session);
+                    self.happened(Happening::Opened { call, camera: self.running.as_ref().is_some_and(|r| r.camera) });
+                    self.join();
+                }
+                // The call ended while its devices were being opened.
+                None => self.close(call, session),
+            },
+            Outcome::Session(call, Err(why)) => {
+                log::error!(CALL_ID = call.0; "{why}");
+                self.tell(Event::MediaFailed(call, why.to_string()));
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The one loop: everything that happens comes in as an event, the call machine decides, its actions go out to the
+//! television, the line, the room and the media. It never waits: what takes time runs as a task of its own and comes back
+//! as an [`Outcome`]. `events.rs` says what each event means, `actions.rs` how each action is
+//! carried out.
+
+mod actions;
+mod events;
+
+use crate::api::{Happening, LineStatus, Request, Status};
+use crate::call::{Action, CallId, Caller, Event, LineId, Machine, Now, Offer, Record, Reply, RoomEvent};
+use crate::line::{LineCommand, LineEvent, LineHandle, LineState};
+use crate::media::session::{self, Session};
+use crate::media::{MediaEvent, Outputs};
+use crate::net::photo::Photos;
+use crate::room::{self, RoomHandle, Ticket, twilio};
+use crate::store::Store;
+use crate::tv::{self, TvEvent};
+use std::time::{Duration, Instant};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// How long the line may take to get a room ticket (chatta.md 4.1 gives each request 10 s).
+const TICKET: Duration = Duration::from_secs(15);
+/// How long an orderly stop waits for replies, rooms and the television.
+const FAREWELL: Duration = Duration::from_secs(4);
+
+/// Everything the agent works with.
+pub struct Agent {
+    /// Decides.
+    pub machine: Machine,
+    /// The running lines.
+    pub lines: Vec<LineHandle>,
+    /// What they tell.
+    pub line_events: mpsc::Receiver<(LineId, LineEvent)>,
+    /// The television.
+    pub tv: mpsc::Sender<tv::Command>,
+    /// What it tells.
+    pub tv_events: mpsc::Receiver<TvEvent>,
+    /// Where a call's picture and sound go.
+    pub outputs: Outputs,
+    /// A call's devices and rates.
+    pub media: session::Config,
+    /// How rooms are joined.
+    pub rooms: twilio::Settings,
+    /// What outlives a restart.
+    pub store: Store,
+    /// Requests of the local API.
+    pub requests: mpsc::Receiver<Request>,
+    /// What the local API shows.
+    pub status: watch::Sender<Status>,
+    /// What it tells followers.
+    pub happenings: broadcast::Sender<Happening>,
+    /// Fetches callers' photographs.
+    pub photos: Photos,
+    /// The local API, served as long as the agent runs.
+    pub api: Option<AbortOnDropHandle<()>>,
+    /// What of the resident the platform decides, because the configuration is silent.
+    pub follow_platform: FollowPlatform,
+}
+
+/// What of the resident the platform decides.
+#[derive(Debug, Clone, Copy)]
+pub struct FollowPlatform {
+    /// The language of the screens.
+    pub locale: bool,
+    /// The time zone of the screens and of quiet hours.
+    pub time_zone: bool,
+}
+
+/// What a task of the agent brought back.
+enum Outcome {
+    Ticket(CallId, Result<Ticket, String>),
+    Session(CallId, Result<Session, session::MediaError>),
+}
+
+/// The accepted call's open ends.
+struct Running {
+    call: CallId,
+    camera: bool,
+    ticket: Option<Ticket>,
+    session: Option<Session>,
+    room: Option<RoomHandle>,
+    room_events: mpsc::Receiver<RoomEvent>,
+    media_events: mpsc::Receiver<MediaEvent>,
+    to_room_events: mpsc::Sender<RoomEvent>,
+    _media_open: mpsc::Sender<MediaEvent>,
+}
+
+/// The loop's own state beside what it was given.
+struct Loop {
+    agent: Agent,
+    running: Option<Running>,
+    /// The ticket of the call that is being answered.
+    ticket: Option<(CallId, Ticket)>,
+    /// What takes time.
+    tasks: JoinSet<Option<Outcome>>,
+}
+
+impl Agent {
+    /// Runs until `stop` is cancelled: then a running call is ended with a reply, the television put back, the lines left.
+    ///
+    /// # Errors
+    /// When a part of the daemon ended by itself, which is a defect: the service manager starts it anew.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), String> {
+        let watchdog = crate::health::watchdog();
+        let mut l = Loop { agent: self, running: None, ticket: None, tasks: JoinSet::new() };
+        let mut pulse = watchdog.map(tokio::time::interval);
+        l.recover();
+        loop {
+            l.publish();
+            let deadline = l.agent.machine.next_deadline();
+            // In this order when several are ready: what people and platforms say counts before a timer that was served late.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return l.farewell().await,
+                () = tick(&mut pulse) => crate::health::alive(),
+                event = l.agent.tv_events.recv() => match event {
+                    Some(event) => l.on_tv(event),
+                    None => return Err("the television's task ended by itself".into()),
+                },
+                event = l.agent.line_events.recv() => match event {
+                    Some((line, event)) => l.on_line(line, event),
+                    None if l.agent.lines.is_empty() => l.agent.line_events = never(),
+                    None => return Err("every line ended by itself".into()),
+                },
+                Some((call, event)) = next_of_call(&mut l.running) => match event {
+                    OfCall::Room(event) => l.on_room(call, event),
+                    OfCall::Media(event) => l.on_media(call, event),
+                },
+                request = l.agent.requests.recv() => match request {
+                    Some(request) => l.on_request(request),
+                    None => l.agent.requests = never(),
+                },
+                Some(done) = l.tasks.join_next() => match done {
+                    Ok(Some(outcome)) => l.on_outcome(outcome),
+                    Ok(None) => {}
+                    Err(e) => log::error!("a task of the agent ended badly: {e}; please report this"),
+                },
+                () = sleep_until(deadline) => {
+                    l.agent.machine.handle_timeout(now());
+                    l.perform();
+                }
+            }
+        }
+    }
+}
+
+/// A receiver that never yields.
+fn never<T>() -> mpsc::Receiver<T> {
+    let (sender, receiver) = mpsc::channel(1);
+    // The sender is kept for ever on purpose: it happens once, when a part that may end has ended.
+    std::mem::forget(sender);
+    receiver
+}
+
+fn now() -> Now {
+    Now { mono: Instant::now(), wall: jiff::Timestamp::now() }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn tick(pulse: &mut Option<tokio::time::Interval>) {
+    match pulse {
+        Some(pulse) => {
+            pulse.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// What the running call tells.
+enum OfCall {
+    Room(RoomEvent),
+    Media(MediaEvent),
+}
+
+async fn next_of_call(running: &mut Option<Running>) -> Option<(CallId, OfCall)> {
+    let Some(r) = running else { return std::future::pending().await };
+    // Both channels stay open as long as `r`: it holds a sender of each.
+    tokio::select! {
+        Some(event) = r.room_events.recv() => Some((r.call, OfCall::Room(event))),
+        Some(event) = r.media_events.recv() => Some((r.call, OfCall::Media(event))),
+        else => None,
+    }
+}
+
+impl Loop {
+    /// What an earlier run that broke off left: the television as it found it, and a call without an end in the log. Its
+    /// caller is not told: a late word could end a new call (chatta.md 5.2, power off).
+    fn recover(&mut self) {
+        let (answer, _) = oneshot::channel();
+        self.to_tv(tv::Command::Recover(answer));
+        if let Some(interrupted) = self.agent.store.interrupted() {
+            log::warn!(CALL_ID = interrupted.call.0; "the daemon was interrupted in this call; it is logged as ended now");
+            self.agent.store.ended(&interrupted.record(jiff::Timestamp::now()));
+        }
+    }
+
+    /// Tells the machine and carries out what it decides; how many actions that were.
+    fn tell(&mut self, event: Event) -> usize {
+        self.agent.machine.handle(now(), event);
+        self.perform()
+    }
+
+    fn happened(&self, happening: Happening) {
+        // Nobody following is not an error.
+        let _ = self.agent.happenings.send(happening);
+    }
+
+    fn to_tv(&self, command: tv::Command) {
+        if let Err(e) = self.agent.tv.try_send(command) {
+            log::error!("the television's task takes no commands: {e}; please report this");
+        }
+    }
+
+    fn publish(&self) {
+        let now = self.agent.machine.snapshot();
+        self.agent.status.send_if_modified(|s| {
+            let changed = s.now != now;
+            s.now = now;
+            changed
+        });
+    }
+
+    async fn farewell(mut self) -> Result<(), String> {
+        crate::health::stopping();
+        self.tell(Event::Shutdown);
+        let goodbye = async {
+            let lines = std::mem::take(&mut self.agent.lines);
+            let leave_lines = async {
+                for line in lines {
+                    let (answer, answered) = oneshot::channel();
+                    if line.commands.send(LineCommand::Stop(answer)).await.is_ok() {
+                        let _ = answered.await;
+                    }
+                }
+            };
+            let mut tasks = std::mem::take(&mut self.tasks);
+            let end_tasks = async {
+                while let Some(done) = tasks.join_next().await {
+                    if let Ok(Some(Outcome::Session(_, Ok(session)))) = done {
+                        session.close();
+                    }
+                }
+            };
+            tokio::join!(leave_lines, end_tasks);
+            // The television's task ends with its last command, once everything is put back.
+            self.agent.tv = mpsc::channel(1).0;
+            while let Some(event) = self.agent.tv_events.recv().await {
+                if let TvEvent::Restored(call) = event {
+                    let _ = self.agent.happenings.send(Happening::Restored { call });
+                }
+            }
+        };
+        if tokio::time::timeout(FAREWELL, goodbye).await.is_err() {
+            log::warn!("not everything could be said goodbye to within {} s", FAREWELL.as_secs());
+        }
+        if let Some(api) = self.agent.api.take() {
+            api.abort();
+            let _ = api.await;
+        }
+        self.agent.store.flush(Duration::from_millis(500));
+        Ok(())
+    }
+}
