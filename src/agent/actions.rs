@@ -3,16 +3,19 @@
 use super::*;
 
 impl Loop {
-    /// The running call's figures, asked without waiting here.
+    /// The running call's figures: the media's as of now, the room's asked without waiting here.
     pub(super) fn figures(&self) -> impl Future<Output = Option<serde_json::Value>> + Send + 'static {
-        let parts = self.running.as_ref().map(|r| (r.call, r.session.clone(), r.room.as_ref().map(RoomHandle::statistics)));
+        let parts = self.running.as_ref().map(|r| {
+            let media = r.session.as_ref().map(Session::statistics);
+            (r.call, media, r.room.as_ref().map(RoomHandle::statistics))
+        });
         async move {
-            let (call, session, room) = parts?;
+            let (call, media, room) = parts?;
             let room = match room {
                 Some(room) => room.await,
                 None => None,
             };
-            Some(serde_json::json!({ "call": call, "room": room, "media": session.map(|s| s.statistics()) }))
+            Some(serde_json::json!({ "call": call, "room": room, "media": media }))
         }
     }
 
