@@ -136,6 +136,7 @@ pub fn chatta(config: &Config) -> Result<chatta::Settings, String> {
 pub fn media(config: &Config) -> Result<session::Config, String> {
     let (width, height) = config.text("media.size").split_once('x').expect("the table lists only sizes");
     let number = |text: &str| text.parse().expect("the table lists only numbers");
+    let milliseconds = |name: &str| std::time::Duration::from_millis(u64::try_from(config.integer(name)).expect("the table bounds it"));
     Ok(session::Config {
         camera: config.text("media.camera").parse().map_err(|e| format!("media.camera: {e}"))?,
         microphone: config.text("media.microphone").parse().map_err(|e| format!("media.microphone: {e}"))?,
@@ -144,7 +145,10 @@ pub fn media(config: &Config) -> Result<session::Config, String> {
         fps: u32::try_from(config.integer("media.rate")).expect("the table bounds it"),
         max_bitrate: u32::try_from(config.integer("media.bitrate") * 1000).expect("the table bounds it"),
         power_saving: config.text("media.codec") == "h264",
+        hardware: config.flag("media.hardware"),
+        jitter_buffer: milliseconds("media.jitter_buffer"),
         echo_cancellation: config.flag("media.echo_cancellation"),
+        playback_delay: milliseconds("media.playback_delay"),
         ..session::Config::default()
     })
 }

@@ -132,7 +132,20 @@ pub const SETTINGS: &[Setting] = &[
     s("media.rate", Kind::Integer(10, 30), "24", "Pictures per second sent at most."),
     s("media.bitrate", Kind::Integer(150, 4000), "1500", "The highest bitrate of the picture, kbit/s."),
     s("media.codec", Kind::OneOf(&["h264", "vp8"]), "\"h264\"", "The picture codec preferred when the other side offers both."),
+    s("media.hardware", Kind::Bool, "true", "Use the box's video hardware for H.264 where it has any; software takes over where it fails."),
+    s(
+        "media.jitter_buffer",
+        Kind::Integer(20, 400),
+        "100",
+        "How long pictures and sound wait for packets at least, ms; repairs lengthen it.",
+    ),
     s("media.echo_cancellation", Kind::Bool, "true", "Remove the television's sound from the microphone."),
+    s(
+        "media.playback_delay",
+        Kind::Integer(0, 500),
+        "80",
+        "The known delay from playing sound to hearing it (sound card, television), ms; the echo canceller starts from it.",
+    ),
     s("tv.driver", Kind::OneOf(&["none", "headless", "lab"]), "\"none\"", "How the television is controlled."),
     s("tv.lab", Kind::Url(&["ws"]), "\"ws://127.0.0.1:8080/tv/box\"", "Where the lab's television listens."),
     s(

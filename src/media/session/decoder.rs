@@ -7,6 +7,7 @@ use super::super::stats::Received;
 use super::super::{Codec, KeyFrameRequest, Kind, MediaError, MediaEvent, PictureSink};
 use super::Config;
 use super::delay::Delay;
+use super::elements::decoders;
 use super::lipsync::{Stream, Track};
 use bytes::Bytes;
 use gstreamer as gst;
@@ -84,23 +85,6 @@ struct Core {
 pub struct Decoder {
     shared: Arc<Shared>,
     core: Mutex<Core>,
-}
-
-/// Decoder elements of this box, best first.
-fn ways(codec: Codec, hardware: bool) -> Vec<(&'static str, &'static str)> {
-    let all: &[(&str, bool, &str)] = match codec {
-        Codec::Opus => &[("opusdec", false, "opusdec plc=true use-inband-fec=true")],
-        Codec::Vp8 => &[("vp8dec", false, "vp8dec threads=1")],
-        Codec::H264 => &[
-            ("v4l2h264dec", true, "h264parse ! v4l2h264dec ! videoconvert"),
-            ("avdec_h264", false, "h264parse ! avdec_h264 max-threads=1 output-corrupt=false"),
-            ("openh264dec", false, "h264parse ! openh264dec"),
-        ],
-    };
-    all.iter()
-        .filter(|(element, hw, _)| (hardware || !hw) && gst::ElementFactory::find(element).is_some())
-        .map(|(element, _, text)| (*element, *text))
-        .collect()
 }
 
 impl Decoder {
@@ -282,7 +266,7 @@ impl Decoder {
         if let Some(old) = core.running.take() {
             let _ = old.pipeline.close();
         }
-        let ways = ways(self.shared.codec, self.shared.config.hardware);
+        let ways = decoders(self.shared.codec, self.shared.config.hardware);
         let mut reason = "no decoder on this box; install gstreamer1.0-libav (H.264) or gstreamer1.0-plugins-good (VP8)".to_owned();
         if core.way >= ways.len() {
             core.way = ways.len().saturating_sub(1);
@@ -314,10 +298,7 @@ impl Drop for Decoder {
 
 impl Shared {
     fn complaint(&self, reason: &str) -> MediaError {
-        MediaError(format!(
-            "decoder for {:?}: {reason}; turn hardware decoding off in the configuration, or choose the other codec",
-            self.codec
-        ))
+        MediaError(format!("decoder for {:?}: {reason}; set media.hardware = false, or choose the other media.codec", self.codec))
     }
 
     fn wait(&self) -> Duration {

@@ -32,11 +32,6 @@ impl Delay {
         Delay { least, now: least, lost: 0, late: 0, grown: None, good_since: None }
     }
 
-    /// The wait as it is.
-    pub fn current(&self) -> Duration {
-        self.now
-    }
-
     /// `lost` packets were missing when their time came, `late` came after it (both counted from the start); `rtt` is the
     /// round trip if it is known. The new wait, if it changes.
     pub fn tick(&mut self, now: Instant, lost: u64, late: u64, rtt: Option<Duration>) -> Option<Duration> {
@@ -93,7 +88,7 @@ mod tests {
         for i in 1..50u32 {
             delay.tick(start + i * SETTLE, 0, u64::from(i), None);
         }
-        assert_eq!(delay.current(), MOST);
+        assert_eq!(delay.now, MOST);
     }
 
     #[test]
@@ -109,6 +104,6 @@ mod tests {
         let long = Duration::from_millis(600);
         let mut delay = Delay::new(long);
         delay.tick(Instant::now(), 1, 1, Some(Duration::from_secs(2)));
-        assert_eq!(delay.current(), long);
+        assert_eq!(delay.now, long);
     }
 }

@@ -5,11 +5,18 @@
 //! noticing. Frames and samples pass between them in plain callbacks.
 
 mod audio_encoder;
+mod config;
 mod decoder;
 mod delay;
+mod elements;
+mod frame_rate;
 mod lipsync;
 mod outlets;
+mod streams;
 mod video_encoder;
+
+pub use config::{CameraSource, Config, MicrophoneSource};
+pub use streams::{Receiving, Sending};
 
 use super::camera::Camera;
 use super::pipeline::{CLOSE_WITHIN, Closing, Time, gstreamer};
@@ -18,17 +25,13 @@ use super::sound::microphone::Microphone;
 use super::sound::speaker::Speaker;
 use super::source::{Fate, lock};
 use super::stats::Statistics;
-use super::{Codec, Feedback, KeyFrameRequest, Kind, MediaEvent, Outlet, Outputs};
+use super::{Codec, KeyFrameRequest, Kind, MediaEvent, Outlet, Outputs};
 use audio_encoder::AudioEncoder;
-use bytes::Bytes;
 use decoder::{Decoder, Screen};
-use gstreamer as gst;
-use outlets::Outlets;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak, mpsc as blocking};
 use std::time::{Duration, Instant};
+use streams::Encoder;
 use tokio::sync::mpsc;
 use video_encoder::VideoEncoder;
 
@@ -38,166 +41,6 @@ const TICK: Duration = Duration::from_millis(250);
 const SOUND_GONE: Duration = Duration::from_secs(15);
 /// Opening a microphone takes this long at most.
 const MICROPHONE_WITHIN: Duration = Duration::from_secs(4);
-
-/// Where pictures come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CameraSource {
-    /// There is no camera.
-    None,
-    /// A moving test picture.
-    Test,
-    /// A V4L2 device, e.g. `/dev/video0`.
-    V4l2(String),
-    /// A GStreamer source description, e.g. `libcamerasrc`: for cameras that V4L2 does not serve.
-    Launch(String),
-}
-
-/// Where sound comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MicrophoneSource {
-    /// Silence is sent.
-    None,
-    /// A test tone, half of each second.
-    Test,
-    /// An ALSA device, e.g. `default` or `plughw:CARD=C920`.
-    Alsa(String),
-    /// A GStreamer source description.
-    Launch(String),
-}
-
-/// Devices, sizes and rates.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Config {
-    /// The camera.
-    pub camera: CameraSource,
-    /// The microphone.
-    pub microphone: MicrophoneSource,
-    /// Width of the picture that is sent at best, in pixels; even.
-    pub width: u32,
-    /// Height of it; even.
-    pub height: u32,
-    /// Frames a second, at best.
-    pub fps: u32,
-    /// Video bitrate, never more, in bit/s.
-    pub max_bitrate: u32,
-    /// Video bitrate, never less, in bit/s.
-    pub min_bitrate: u32,
-    /// Prefer the codec that costs this box less, at the price of some quality; see [`Config::codecs`].
-    pub power_saving: bool,
-    /// Use hardware encoders and decoders where the box has them.
-    pub hardware: bool,
-    /// How long packets wait for their predecessors: more bears more jitter and loss, and delays picture and sound.
-    pub jitter_buffer: Duration,
-    /// Take the played sound out of the microphone's.
-    pub echo_cancellation: bool,
-    /// The known part of the delay from handing over sound to hearing it: sound card and television.
-    pub playback_delay: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            camera: CameraSource::Test,
-            microphone: MicrophoneSource::Test,
-            width: 1280,
-            height: 720,
-            fps: 24,
-            max_bitrate: 2_000_000,
-            min_bitrate: 100_000,
-            power_saving: true,
-            hardware: true,
-            jitter_buffer: Duration::from_millis(100),
-            echo_cancellation: true,
-            playback_delay: Duration::from_millis(80),
-        }
-    }
-}
-
-impl Config {
-    /// The video codecs in the order in which they should be negotiated. x264 `ultrafast` takes less than half of the
-    /// CPU of VP8, and hardware encodes H.264 where it encodes anything; VP8 looks better at the same rate.
-    pub fn codecs(&self) -> [Codec; 2] {
-        if self.power_saving { [Codec::H264, Codec::Vp8] } else { [Codec::Vp8, Codec::H264] }
-    }
-}
-
-impl CameraSource {
-    /// Whether it could be opened now, as far as can be told without opening it.
-    pub fn is_present(&self) -> bool {
-        match self {
-            CameraSource::None => false,
-            CameraSource::Test | CameraSource::Launch(_) => true,
-            CameraSource::V4l2(path) => std::path::Path::new(path).exists(),
-        }
-    }
-}
-
-impl MicrophoneSource {
-    /// Whether it could be opened now, as far as can be told without opening it: ALSA lists what captures in one file.
-    pub fn is_present(&self) -> bool {
-        match self {
-            MicrophoneSource::None => false,
-            MicrophoneSource::Test | MicrophoneSource::Launch(_) => true,
-            MicrophoneSource::Alsa(_) => std::fs::read_to_string("/proc/asound/pcm").is_ok_and(|pcm| pcm.contains("capture")),
-        }
-    }
-}
-
-const LAUNCH: &str = "gst:";
-
-impl FromStr for CameraSource {
-    type Err = String;
-    /// `none`, `test`, the path of a V4L2 device, or `gst:` and a source description.
-    fn from_str(text: &str) -> Result<CameraSource, String> {
-        match text.trim() {
-            "none" => Ok(CameraSource::None),
-            "test" => Ok(CameraSource::Test),
-            path if path.starts_with('/') => Ok(CameraSource::V4l2(path.to_owned())),
-            t => t
-                .strip_prefix(LAUNCH)
-                .map(|d| CameraSource::Launch(d.trim().to_owned()))
-                .ok_or_else(|| format!("`{t}` is no camera; allowed: none, test, a device such as /dev/video0, gst:DESCRIPTION")),
-        }
-    }
-}
-
-impl FromStr for MicrophoneSource {
-    type Err = String;
-    /// `none`, `test`, `gst:` and a source description, or the name of an ALSA device.
-    fn from_str(text: &str) -> Result<MicrophoneSource, String> {
-        match text.trim() {
-            "" => Err("empty; allowed: none, test, an ALSA device such as default, gst:DESCRIPTION".to_owned()),
-            "none" => Ok(MicrophoneSource::None),
-            "test" => Ok(MicrophoneSource::Test),
-            t => Ok(match t.strip_prefix(LAUNCH) {
-                Some(d) => MicrophoneSource::Launch(d.trim().to_owned()),
-                None => MicrophoneSource::Alsa(t.to_owned()),
-            }),
-        }
-    }
-}
-
-impl fmt::Display for CameraSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CameraSource::None => f.write_str("none"),
-            CameraSource::Test => f.write_str("test"),
-            CameraSource::V4l2(path) => f.write_str(path),
-            CameraSource::Launch(text) => write!(f, "{LAUNCH}{text}"),
-        }
-    }
-}
-
-impl fmt::Display for MicrophoneSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MicrophoneSource::None => f.write_str("none"),
-            MicrophoneSource::Test => f.write_str("test"),
-            MicrophoneSource::Alsa(device) => f.write_str(device),
-            MicrophoneSource::Launch(text) => write!(f, "{LAUNCH}{text}"),
-        }
-    }
-}
 
 /// Why a session or a stream of it could not be opened: which device and what to try.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -508,98 +351,6 @@ fn sound_advice(reason: &str) -> &'static str {
         "the daemon's user must be in the group `audio`"
     } else {
         "`arecord -L` and `aplay -L` list the devices; check the plug and the name in the configuration"
-    }
-}
-
-enum Encoder {
-    Audio(Arc<AudioEncoder>),
-    Video(Arc<VideoEncoder>),
-}
-
-impl Encoder {
-    fn outlets(&self) -> &Outlets {
-        match self {
-            Encoder::Audio(e) => e.outlets(),
-            Encoder::Video(e) => e.outlets(),
-        }
-    }
-}
-
-/// A running encoder.
-pub struct Sending {
-    encoder: Encoder,
-    id: u64,
-}
-
-impl Sending {
-    /// The far side needs a key frame (PLI, FIR, just connected).
-    pub fn key_frame(&self) {
-        if let Encoder::Video(encoder) = &self.encoder {
-            encoder.key_frame();
-        }
-    }
-
-    /// The far side's view of what it gets; bitrate, picture size and rate follow it.
-    pub fn feedback(&self, feedback: Feedback) {
-        self.encoder.outlets().feedback(self.id, Instant::now(), feedback);
-    }
-}
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.encoder.outlets().remove(self.id);
-    }
-}
-
-/// A running decoder.
-pub struct Receiving {
-    decoder: Arc<Decoder>,
-}
-
-impl Receiving {
-    /// One RTP packet as it came (repairs already unwrapped).
-    pub fn push(&self, packet: Bytes) {
-        self.decoder.push(packet);
-    }
-
-    /// A sender report of this stream (RFC 3550 6.4.1): NTP time and the RTP time of the same instant, for lip sync.
-    pub fn sender_report(&self, ntp: u64, rtp: u32) {
-        self.decoder.sender_report(ntp, rtp);
-    }
-}
-
-/// Lets through so many frames a second, evenly.
-#[derive(Debug)]
-struct FrameRate {
-    interval: gst::ClockTime,
-    next: Option<gst::ClockTime>,
-}
-
-impl FrameRate {
-    fn new(fps: u32) -> FrameRate {
-        FrameRate { interval: gst::ClockTime::from_nseconds(1_000_000_000 / u64::from(fps.max(1))), next: None }
-    }
-
-    fn set(&mut self, fps: u32) {
-        self.interval = FrameRate::new(fps).interval;
-    }
-
-    /// Whether the frame of this time is let through.
-    fn due(&mut self, at: gst::ClockTime) -> bool {
-        // A camera's frames jitter: one that comes a little early is on time.
-        let slack = self.interval / 4;
-        match self.next {
-            Some(next) if at + slack < next => false,
-            // Steady while frames come; anew after a pause or a jump.
-            Some(next) if at < next + self.interval => {
-                self.next = Some(next + self.interval);
-                true
-            }
-            _ => {
-                self.next = Some(at + self.interval);
-                true
-            }
-        }
     }
 }
 

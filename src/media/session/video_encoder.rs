@@ -7,8 +7,10 @@ use super::super::pipeline::{Closing, OnError, Pipeline, Time};
 use super::super::source::lock;
 use super::super::stats::Sent;
 use super::super::{Codec, MediaError};
+use super::Config;
+use super::elements::{Way, encoders, payloader};
+use super::frame_rate::FrameRate;
 use super::outlets::Outlets;
-use super::{Config, FrameRate};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -27,85 +29,6 @@ const BARREN: Duration = Duration::from_secs(3);
 const STARTS: u32 = 6;
 /// A share of dropped frames that says that the machine is too slow.
 const TOO_SLOW: f32 = 0.2;
-
-/// One way to encode.
-#[derive(Debug, Clone, Copy)]
-struct Way {
-    element: &'static str,
-    hardware: bool,
-    /// Everything between the frames and the payloader.
-    text: fn(u32) -> String,
-    set_bitrate: fn(&gst::Element, u32),
-}
-
-/// The ways that this box has, best first.
-fn ways(codec: Codec, hardware: bool) -> Vec<Way> {
-    const H264_CAPS: &str = "video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au";
-    let all: &[Way] = match codec {
-        Codec::Vp8 => &[Way {
-            element: "vp8enc",
-            hardware: false,
-            // threads=1: two spin against each other on a busy box (3.6 s instead of 1.2 s of CPU for the same frames).
-            text: |bitrate| {
-                format!(
-                    "vp8enc name=encoder deadline=1 cpu-used=8 target-bitrate={bitrate} end-usage=cbr lag-in-frames=0 keyframe-max-dist=300 \
-                     threads=1 error-resilient=partitions buffer-size=400 buffer-initial-size=200 buffer-optimal-size=300"
-                )
-            },
-            set_bitrate: |e, bitrate| e.set_property("target-bitrate", bitrate as i32),
-        }],
-        Codec::H264 => &[
-            Way {
-                element: "v4l2h264enc",
-                hardware: true,
-                text: |bitrate| {
-                    format!(
-                        "v4l2h264enc name=encoder extra-controls=\"controls,repeat_sequence_header=1,video_bitrate={bitrate}\" ! \
-                         video/x-h264,stream-format=byte-stream,alignment=au,level=(string)3.1"
-                    )
-                },
-                set_bitrate: |e, bitrate| {
-                    e.set_property(
-                        "extra-controls",
-                        gst::Structure::builder("controls")
-                            .field("repeat_sequence_header", 1i32)
-                            .field("video_bitrate", bitrate as i32)
-                            .build(),
-                    )
-                },
-            },
-            Way {
-                element: "x264enc",
-                hardware: false,
-                // aud=false: the payloader sends an access unit delimiter as a packet of its own, and browsers then count
-                // each picture twice and ask for a key frame each time.
-                text: |bitrate| {
-                    format!(
-                        "x264enc name=encoder tune=zerolatency speed-preset=ultrafast bitrate={} vbv-buf-capacity=400 key-int-max=300 bframes=0 \
-                         threads=1 sliced-threads=false aud=false byte-stream=true ! {H264_CAPS}",
-                        bitrate / 1000
-                    )
-                },
-                set_bitrate: |e, bitrate| e.set_property("bitrate", bitrate / 1000),
-            },
-            Way {
-                element: "openh264enc",
-                hardware: false,
-                text: |bitrate| format!("openh264enc name=encoder complexity=low bitrate={bitrate} ! h264parse ! {H264_CAPS}"),
-                set_bitrate: |e, bitrate| e.set_property("bitrate", bitrate),
-            },
-        ],
-        Codec::Opus => &[],
-    };
-    all.iter().filter(|w| (hardware || !w.hardware) && gst::ElementFactory::find(w.element).is_some()).copied().collect()
-}
-
-fn payloader(codec: Codec) -> &'static str {
-    match codec {
-        Codec::H264 => "rtph264pay name=pay mtu=1200 config-interval=-1 aggregate-mode=zero-latency",
-        _ => "rtpvp8pay name=pay mtu=1200 picture-id-mode=15-bit",
-    }
-}
 
 /// A running encoder pipeline.
 struct Running {
@@ -165,7 +88,7 @@ impl VideoEncoder {
     /// # Errors
     /// This box has no encoder for the codec, or none starts.
     pub fn start(codec: Codec, config: &Config, time: &Time, camera: Arc<Frames>) -> Result<VideoEncoder, MediaError> {
-        VideoEncoder::with(ways(codec, config.hardware), codec, config, time, camera)
+        VideoEncoder::with(encoders(codec, config.hardware), codec, config, time, camera)
     }
 
     fn with(ways: Vec<Way>, codec: Codec, config: &Config, time: &Time, camera: Arc<Frames>) -> Result<VideoEncoder, MediaError> {
@@ -265,7 +188,7 @@ impl Drop for VideoEncoder {
 
 impl Inner {
     fn complaint(&self, reason: &str) -> String {
-        format!("video encoder for {:?}: {reason}; turn hardware encoding off in the configuration, or choose the other codec", self.codec)
+        format!("video encoder for {:?}: {reason}; set media.hardware = false, or choose the other media.codec", self.codec)
     }
 
     /// (Re)starts with the first way that starts, from the current one on.
@@ -456,7 +379,7 @@ mod tests {
         gstreamer().unwrap();
         let config = small();
         let (time, camera) = (Time::start(), Arc::new(Frames::default()));
-        let vp8 = ways(Codec::Vp8, false)[0];
+        let vp8 = encoders(Codec::Vp8, false)[0];
         let never = Way { element: "never starts", text: |_| "nosuchelement name=encoder".into(), ..vp8 };
         // Stands for a driver that breaks: a few frames, then an error.
         let breaks = Way {

@@ -1,8 +1,11 @@
 mod lips;
 mod robust;
 
+use super::super::Feedback;
 use super::super::{PictureSink, SoundOut};
 use super::*;
+use bytes::Bytes;
+use gstreamer as gst;
 use gstreamer_video as gst_video;
 use std::sync::Condvar;
 use std::sync::atomic::AtomicU64;
@@ -205,23 +208,4 @@ fn a_microphone_that_does_not_exist_is_named_with_what_to_try() {
     let config = Config { microphone: MicrophoneSource::Alsa("hw:CARD=Missing".into()), ..small() };
     let error = Session::open(config, false, outputs, tell).err().unwrap();
     assert!(error.0.contains("hw:CARD=Missing") && error.0.contains("arecord -L"), "{error}");
-}
-
-#[test]
-fn a_frame_rate_is_halved_evenly() {
-    let mut rate = FrameRate::new(12);
-    let frame = |i: u64| gst::ClockTime::from_nseconds(i * 1_000_000_000 / 24);
-    let passed: Vec<u64> = (0..24).filter(|i| rate.due(frame(*i))).collect();
-    assert_eq!(passed, (0..24).step_by(2).collect::<Vec<_>>());
-}
-
-#[test]
-fn sources_are_read_from_the_words_of_the_configuration() {
-    for text in ["none", "test", "/dev/video0", "gst:libcamerasrc"] {
-        assert_eq!(text.parse::<CameraSource>().unwrap().to_string(), text);
-    }
-    for text in ["none", "test", "default", "plughw:CARD=C920", "gst:pulsesrc"] {
-        assert_eq!(text.parse::<MicrophoneSource>().unwrap().to_string(), text);
-    }
-    assert!("video0".parse::<CameraSource>().unwrap_err().contains("/dev/video0"));
 }
