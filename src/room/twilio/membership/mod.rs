@@ -11,9 +11,12 @@
 //!
 //! Until `Joined` a lost socket starts all over (unlike the page's own client, which gives up), within the join deadline.
 
+mod news;
+mod telling;
+
 use super::Timings;
 use super::closed::Closed;
-use super::messages::{self, Body, DescriptionKind, IceServer, LocalTrack, Me, PeerConnection, State};
+use super::messages::{self, DescriptionKind, IceServer, LocalTrack, Me};
 use super::negotiation::{Negotiation, Task};
 use super::path::{Path, Paths};
 use super::refusal;
@@ -21,8 +24,8 @@ use super::state::Roster;
 use super::transport::{Heard, Out, Transport};
 use crate::call::RoomEvent;
 use crate::media::Kind;
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -360,166 +363,6 @@ impl Membership {
         self.settle(now);
     }
 
-    fn socket_lost(&mut self, now: Instant) {
-        match self.stage {
-            Stage::Joined => {
-                if self.unsynced.is_none() {
-                    log::info!("the room's signalling is interrupted ({}); media goes on", self.transport.trouble());
-                    self.unsynced = Some(now);
-                }
-                for connection in self.connections.values_mut() {
-                    connection.negotiation.repeat_candidates();
-                }
-            }
-            Stage::Over => {}
-            _ if self.leaving.is_some() => self.finish(now),
-            _ => {
-                log::info!("the room is not joined yet ({}); trying again", self.transport.trouble());
-                self.close_all();
-                self.stage = Stage::Greeting;
-            }
-        }
-    }
-
-    fn message(&mut self, now: Instant, body: Body) {
-        match (body, self.stage) {
-            // A second one would make two offers and two connects (section 12, 10).
-            (Body::Iced(servers), Stage::Greeting) if self.leaving.is_none() => {
-                self.out.push_back(Command::Servers(servers));
-                let pc = uuid::Builder::from_random_bytes(self.random.random()).into_uuid().to_string();
-                if let Some(connection) = self.connection(&pc) {
-                    connection.negotiation.offer(false);
-                }
-                self.stage = Stage::Offering;
-            }
-            (Body::Connected(state), Stage::Joining) => self.connected(now, *state),
-            (Body::Synced(state), Stage::Joined) if self.unsynced.is_some() => {
-                self.unsynced = None;
-                self.transport.settled();
-                for (pc, kind, revision) in std::mem::take(&mut self.told) {
-                    if let Some(connection) = self.connections.get_mut(&pc) {
-                        connection.negotiation.description_sent(kind, revision);
-                    }
-                }
-                let kept: Vec<&str> = state.peer_connections.iter().map(|pc| pc.id.as_str()).collect();
-                let missing: Vec<String> = self.connections.keys().filter(|id| !kept.contains(&id.as_str())).cloned().collect();
-                for pc in missing {
-                    self.close(&pc);
-                }
-                self.state(now, *state, true);
-                self.tell_folded(now);
-            }
-            (Body::Update(state), Stage::Joined) => self.state(now, *state, false),
-            (Body::Error { code, message }, stage) if stage != Stage::Over => self.fail(now, refusal::words(code, &message)),
-            (Body::Disconnected { status }, stage) if stage != Stage::Over => {
-                let why = if status == "completed" {
-                    refusal::words(53118, "")
-                } else {
-                    "the service closed the room for us; the caller must call again".into()
-                };
-                self.fail(now, why);
-            }
-            _ => {}
-        }
-    }
-
-    fn connected(&mut self, now: Instant, state: State) {
-        let Some(session) = state.session.clone() else {
-            log::warn!("the service let us in without a session; check the version of the service");
-            return;
-        };
-        self.session = Some(Zeroizing::new(session));
-        self.session_timeout = state.options.as_ref().and_then(|o| o.session_timeout).unwrap_or(SESSION);
-        self.stage = Stage::Joined;
-        self.transport.settled();
-        if self.leaving.is_some() {
-            return self.finish(now);
-        }
-        if let Some(me) = &state.participant {
-            self.roster.set_me(me);
-        }
-        log::info!(room = state.sid.as_deref().unwrap_or_default(); "in the room");
-        self.out.push_back(Command::Report(RoomEvent::Joined));
-        self.state(now, state, true);
-    }
-
-    fn state(&mut self, now: Instant, state: State, complete: bool) {
-        self.roster.apply(&state.participants, complete);
-        if let Some(subscribed) = &state.subscribed {
-            self.roster.subscribe(subscribed);
-        }
-        let published = state.published.as_ref().filter(|p| p.revision.is_some_and(|r| r > self.published));
-        self.published = published.and_then(|p| p.revision).unwrap_or(self.published);
-        for track in published.into_iter().flat_map(|p| &p.tracks).filter(|t| t.state.as_deref() == Some("failed")) {
-            let before = self.me.tracks.len();
-            self.me.tracks.retain(|mine| track.id.as_deref() != Some(&mine.id));
-            if self.me.tracks.len() < before {
-                self.me.revision += 1;
-                let error = track.error.clone().unwrap_or_default();
-                log::warn!("a track of ours is not accepted: {}", refusal::words(error.code, &error.message));
-            }
-        }
-        for news in state.peer_connections {
-            self.news(now, news);
-        }
-    }
-
-    fn news(&mut self, now: Instant, news: PeerConnection) {
-        if news.id.len() > 128 || self.closed.contains(&news.id) || self.leaving.is_some() {
-            return;
-        }
-        if news.description.as_ref().is_some_and(|d| d.kind == DescriptionKind::Close) {
-            return self.close(&news.id);
-        }
-        if news.description.is_none() && news.ice.is_none() {
-            return;
-        }
-        let Some(connection) = self.connection(&news.id) else { return };
-        if let Some(ice) = news.ice {
-            connection.negotiation.candidates(ice);
-        }
-        if let Some(description) = news.description {
-            if matches!(description.kind, DescriptionKind::Offer | DescriptionKind::Answer) {
-                connection.path.begun(now);
-            }
-            connection.negotiation.described(description);
-        }
-    }
-
-    fn connection(&mut self, pc: &str) -> Option<&mut Connection> {
-        if !self.connections.contains_key(pc) {
-            if self.connections.len() >= CONNECTIONS {
-                log::warn!("the room wants more than {CONNECTIONS} peer connections; further ones are ignored");
-                return None;
-            }
-            self.connections.insert(pc.to_owned(), Connection { negotiation: Negotiation::new(), path: Path::default() });
-        }
-        self.connections.get_mut(pc)
-    }
-
-    fn connect(&mut self, now: Instant, pc: &str) {
-        let Some(connection) = self.connections.get_mut(pc) else { return };
-        let entry = messages::entry(pc, connection.negotiation.unsent_description(), None);
-        let connect = messages::connect(&self.wish.room, &self.wish.token, &self.me, &[entry]);
-        self.me_told = self.me.revision;
-        self.stage = Stage::Joining;
-        self.transport.send(now, &connect);
-    }
-
-    fn close(&mut self, pc: &str) {
-        self.closed.insert(pc);
-        if self.connections.remove(pc).is_some() {
-            self.roster.forget(pc);
-            self.out.push_back(Command::ClosePeer { pc: pc.to_owned() });
-        }
-    }
-
-    fn close_all(&mut self) {
-        for pc in self.connections.keys().cloned().collect::<Vec<_>>() {
-            self.close(&pc);
-        }
-    }
-
     fn watched(&self) -> impl Iterator<Item = &Path> + Clone {
         self.connections.values().map(|c| &c.path)
     }
@@ -552,67 +395,6 @@ impl Membership {
                 Out::Close(code, reason) => Command::Close(code, reason),
             });
         }
-    }
-
-    /// Tells what changed: an update for each description and each candidate list, the participant always whole.
-    fn tell(&mut self, now: Instant) {
-        let (true, Some(session)) = (self.is_synced() && self.transport.is_up(), self.session.clone()) else { return };
-        let mut updates = Vec::new();
-        for (pc, connection) in &mut self.connections {
-            if let Some(description) = connection.negotiation.unsent_description() {
-                updates.push(messages::update(&session, &self.me, &[messages::entry(pc, Some(description), None)]));
-            }
-            if let Some(candidates) = connection.negotiation.unsent_candidates() {
-                updates.push(messages::update(&session, &self.me, &[messages::entry(pc, None, Some(candidates))]));
-            }
-        }
-        if updates.is_empty() && self.me_told < self.me.revision {
-            updates.push(messages::update(&session, &self.me, &[]));
-        }
-        if !updates.is_empty() {
-            self.me_told = self.me.revision;
-        }
-        for update in &updates {
-            self.transport.send(now, update);
-        }
-    }
-
-    /// Tells what changed while the socket was lost, in one update.
-    fn tell_folded(&mut self, now: Instant) {
-        let Some(session) = self.session.clone() else { return };
-        let mut entries = Vec::new();
-        for (pc, connection) in &mut self.connections {
-            let description = connection.negotiation.unsent_description().cloned();
-            let candidates = connection.negotiation.unsent_candidates();
-            if description.is_some() || candidates.is_some() {
-                entries.push(messages::entry(pc, description.as_ref(), candidates));
-            }
-        }
-        if !entries.is_empty() || self.me_told < self.me.revision {
-            self.me_told = self.me.revision;
-            self.transport.send(now, &messages::update(&session, &self.me, &entries));
-        }
-    }
-
-    fn fail(&mut self, now: Instant, why: String) {
-        if self.stage != Stage::Over && self.leaving.is_none() {
-            self.out.push_back(Command::Report(RoomEvent::Failed(why)));
-        }
-        self.finish(now);
-    }
-
-    /// Disconnect, goodbye, close: in this order and once.
-    fn finish(&mut self, now: Instant) {
-        if self.stage == Stage::Over {
-            return;
-        }
-        self.stage = Stage::Over;
-        self.leaving = None;
-        self.transport.send(now, &messages::disconnect(self.session.as_ref().map(|s| s.as_str())));
-        self.transport.close();
-        self.settle(now);
-        self.close_all();
-        self.out.push_back(Command::Done);
     }
 }
 
