@@ -47,9 +47,9 @@ demo-check: ## the demonstration, driven by a real browser, without a display
 test: ## everything: format, lints, licences, unit, property, real servers, browser
 	@tests/tools/test
 
-bench: ## the figures, beside their peers
+bench: ## the figures, beside their peers (FIGURES="idle answer": only these groups)
 	@tests/tools/prepare bench
-	cargo bench --locked
+	cargo bench --locked --bench figures -- $(FIGURES)
 
 lint: ## format, clippy, licences
 	@tests/tools/test lint

@@ -2,7 +2,7 @@
 // node pusher_js.cjs NPM_FOLDER PORT KEY
 const path = require('path');
 const [folder, port, key] = process.argv.slice(2);
-const Pusher = require(path.join(folder, 'node_modules', 'pusher-js'));
+const Pusher = require(path.join(folder, 'pusher-js'));
 const pusher = new Pusher(key, {
   cluster: 'none', wsHost: '127.0.0.1', wsPort: Number(port), forceTLS: false, enabledTransports: ['ws'], disableStats: true,
   channelAuthorization: { customHandler: (_, done) => done(null, { auth: `${key}:signature` }) },

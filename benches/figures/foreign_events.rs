@@ -1,16 +1,12 @@
 //! How fast other residents' events are dropped: an organisation's whole traffic runs over one channel, and nearly all of
 //! it is for somebody else. Our client and pusher-js take the same frames from the same server in turn; the clock runs
 //! from the first frame until each has noticed the one event at the end that is meant for it.
-//!
-//! Prints a table and appends a line to `target/bench.jsonl`.
 
-#![allow(clippy::unwrap_used)] // a bench that cannot run says where
-
+use crate::figure::{Figure, Samples, Target, report};
 use residentd::pusher::{Authorisation, Client, Endpoint, News, Plan, Protocol, Times, Trigger};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
@@ -28,7 +24,7 @@ const TARGET: f64 = 20.0;
 
 /// The platform's own page's request, as recorded, for residents who are not ours.
 fn frames() -> Vec<String> {
-    let recorded = include_str!("../tests/samples/chatta/pusher-calls.jsonl");
+    let recorded = include_str!("../../tests/samples/chatta/pusher-calls.jsonl");
     let rows = recorded.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let requests = rows.filter(|row| row["frame"]["event"] == WANTED && row["frame"]["data"].is_object());
     let data = requests.map(|row| row["frame"]["data"].to_string()).next().unwrap();
@@ -134,25 +130,19 @@ fn core(texts: &[String]) -> f64 {
     count as f64 / start.elapsed().as_secs_f64()
 }
 
-fn npm() -> PathBuf {
-    let cache = std::env::var_os("RESIDENTD_CACHE").map(PathBuf::from);
-    cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/residentd")).join("npm")
-}
-
 fn theirs(port: u16) -> std::process::Child {
-    let npm = npm();
-    assert!(npm.join("node_modules/pusher-js").is_dir(), "pusher-js is missing in {}; run `make tools`", npm.display());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/pusher_js.cjs");
-    Command::new("node").arg(script).arg(npm).arg(port.to_string()).arg(KEY).stdin(Stdio::null()).spawn().expect("node; run `make tools`")
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/figures/pusher_js.cjs");
+    Command::new("node")
+        .arg(script)
+        .arg(crate::process::npm())
+        .arg(port.to_string())
+        .arg(KEY)
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("node; run `make tools`")
 }
 
-fn median(rates: &mut [f64]) -> (f64, f64) {
-    rates.sort_by(f64::total_cmp);
-    let middle = rates[rates.len() / 2];
-    (middle, (rates[rates.len() - 1] - rates[0]) / middle * 100.0)
-}
-
-fn main() {
+pub fn run() {
     let texts = frames();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -168,20 +158,11 @@ fn main() {
         let _ = client.kill();
         client.wait().unwrap();
     }
-    let ((ours, our_noise), (peer, peer_noise)) = (median(&mut us), median(&mut them));
-    let ratio = ours / peer;
-    let met = ratio >= TARGET;
-    println!("other residents' events, {} bytes each, {ROUNDS} rounds in turn, median (spread)", texts[0].len());
-    println!("  residentd's client   {ours:>12.0} events/s  ({our_noise:.0} %)");
-    println!("  pusher-js in node    {peer:>12.0} events/s  ({peer_noise:.0} %)");
-    println!("  ratio                {ratio:>12.1}           target {TARGET}: {}", if met { "met" } else { "MISSED" });
-    println!("  (the protocol alone, without socket: {:.0} events/s)", core(&texts));
-    let figure = json!({
-        "name": "foreign events", "unit": "events/s", "ours": ours.round(), "peer": peer.round(), "peer_name": "pusher-js",
-        "ratio": (ratio * 100.0).round() / 100.0, "target": TARGET, "met": met,
-    });
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target")), PathBuf::from);
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(target.join("bench.jsonl")).unwrap();
-    writeln!(file, "{figure}").unwrap();
+    let figures = [
+        Figure::new("foreign events", "events/s", Samples::new(us))
+            .beside("pusher-js", Samples::new(them))
+            .target(Target::RatioAtLeast(TARGET)),
+        Figure::new("foreign events, the protocol alone, without socket", "events/s", core(&texts)),
+    ];
+    report(&format!("Other residents' events, {} bytes each", texts[0].len()), &figures);
 }

@@ -1,0 +1,54 @@
+//! The figures: what the daemon costs and how fast it is, each beside a peer on the same work in the same run.
+//!
+//! `cargo bench --bench figures` measures all groups, `cargo bench --bench figures -- idle answer` these ones. Each group
+//! runs in a process of its own, so that none is charged for another's threads and memory. One program for all of them,
+//! because linking each with link-time optimisation takes minutes.
+//!
+//! Each group prints a table with the machine's noise and appends its figures to `target/bench.jsonl`.
+
+#![allow(clippy::unwrap_used)] // a bench that cannot run says where
+
+mod figure;
+mod foreign_events;
+mod idle;
+mod process;
+
+use std::process::{Command, ExitCode};
+
+/// A group of figures, by the name that selects it.
+const GROUPS: &[(&str, fn())] = &[("idle", idle::run), ("foreign_events", foreign_events::run)];
+
+/// Set for the process that measures one group.
+const GROUP: &str = "RESIDENTD_FIGURES";
+
+fn main() -> ExitCode {
+    if let Some(name) = std::env::var_os(GROUP) {
+        let (_, run) = GROUPS.iter().find(|(group, _)| name == *group).expect("set by this program only");
+        run();
+        return ExitCode::SUCCESS;
+    }
+    // Cargo adds flags of its own.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if let Some(unknown) = wanted.iter().find(|name| GROUPS.iter().all(|(group, _)| group != name)) {
+        let names: Vec<_> = GROUPS.iter().map(|(group, _)| *group).collect();
+        eprintln!("there are no figures {unknown:?}; there are: {}", names.join(", "));
+        return ExitCode::FAILURE;
+    }
+    if wanted.is_empty() {
+        let _ = std::fs::remove_file(figure::jsonl());
+    }
+    let chosen = GROUPS.iter().map(|(group, _)| *group).filter(|group| wanted.is_empty() || wanted.iter().any(|w| w == group));
+    let failed: Vec<_> = chosen.filter(|group| !apart(group)).collect();
+    if failed.is_empty() {
+        println!("\nall of them: {}", figure::jsonl().display());
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("\ncould not be measured: {}; the reason stands above", failed.join(", "));
+    ExitCode::FAILURE
+}
+
+/// Runs one group in a process of its own; whether that could be done.
+fn apart(group: &str) -> bool {
+    let this = std::env::current_exe().expect("this program has a name");
+    Command::new(this).env(GROUP, group).status().is_ok_and(|status| status.success())
+}
