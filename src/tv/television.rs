@@ -64,6 +64,8 @@ struct Notice {
     since: u64,
     seen: bool,
     heard: bool,
+    /// The television was known to be in standby.
+    dark: bool,
     told: Option<bool>,
 }
 
@@ -225,7 +227,7 @@ impl Television {
         match dialog {
             // The same notice goes on, its number has begun to count.
             Some((call, true)) if kind && self.notice.as_ref().is_some_and(|n| n.call == call) => {}
-            Some((call, _)) => self.notice = Some(Notice { call, since: self.number, seen: false, heard: false, told: None }),
+            Some((call, _)) => self.notice = Some(Notice { call, since: self.number, seen: false, heard: false, dark: false, told: None }),
             None => self.notice = None,
         }
         self.stage.show(self.number, &View { scene: self.scene.clone(), focus: self.dialog.focus() });
@@ -265,6 +267,11 @@ impl Television {
         if waking || !notice.seen || !notice.heard {
             return;
         }
+        // One that falls silent while it is dark has not lit up.
+        if self.seen.power == Power::Unknown && notice.dark {
+            return;
+        }
+        notice.dark = dark;
         let call = notice.call;
         if notice.told.replace(!dark) == Some(!dark) {
             return;

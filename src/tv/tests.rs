@@ -139,6 +139,18 @@ async fn a_television_that_stays_in_standby_shows_no_notice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dark_television_that_falls_silent_is_still_dark() {
+    let mut f = fixture(found(Power::Standby, "tuner", 40));
+    f.tv.script(|s| s.deaf = 99);
+    f.tell(Command::Wake(CallId(1))).await;
+    f.tell(Command::Show(scenes::countdown())).await;
+    assert_eq!(f.event().await, TvEvent::Woken(Wake::NoAnswer));
+    assert!(matches!(f.event().await, TvEvent::Unnoticed(CallId(1), _)));
+    f.tv.viewer(|s| *s = TvState::UNKNOWN).await;
+    f.silence().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn noticed_needs_picture_and_sound() {
     let mut f = fixture(found(Power::On, "box", 40));
     f.tv.script(|s| s.no_picture = Some("no display".into()));

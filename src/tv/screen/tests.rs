@@ -50,11 +50,11 @@ fn pictures(now: Instant) -> Vec<(&'static str, View)> {
     ]
 }
 
-/// The picture as it is seen: in a call, over a grey one of the caller.
+/// The picture as it is seen: in a video call, over a grey one of the caller.
 fn seen(picture: &Picture) -> RgbaImage {
     let of = |p: &Pixmap| RgbaImage::from_raw(p.width(), p.height(), p.data().to_vec()).unwrap();
     let mut out = of(&picture.page);
-    if picture.live && !picture.cards.is_empty() {
+    if picture.live && picture.cards.len() > 1 {
         out.pixels_mut().for_each(|p| p.0 = [128, 128, 128, 255]);
         if picture.own {
             let edge = OWN_EDGE;
