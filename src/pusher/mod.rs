@@ -31,7 +31,7 @@ pub struct Endpoint {
     pub port: u16,
     /// `wss` instead of `ws`.
     pub tls: bool,
-    /// What stands before `/app/…`: empty, or a path that begins with a slash.
+    /// What stands before `/app/…`, e.g. `/pusher`; empty for nothing.
     pub path: String,
     /// The application's public key.
     pub key: String,
@@ -48,8 +48,9 @@ impl Endpoint {
         let Self { port, path, key, .. } = self;
         let (scheme, version) = (if tls { "wss" } else { "ws" }, env!("CARGO_PKG_VERSION"));
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let path = path.trim_end_matches('/');
-        format!("{scheme}://{host}:{port}{path}/app/{key}?protocol=7&client=residentd&version={version}")
+        let path = path.trim_matches('/');
+        let slash = if path.is_empty() { "" } else { "/" };
+        format!("{scheme}://{host}:{port}{slash}{path}/app/{key}?protocol=7&client=residentd&version={version}")
     }
 }
 

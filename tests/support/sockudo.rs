@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub const KEY: &str = "testkey";
-const SECRET: &str = "testsecret";
+pub const SECRET: &str = "testsecret";
 const APP: &str = "test";
 
 pub struct Sockudo {
@@ -42,6 +42,8 @@ impl Sockudo {
             "adapter": { "driver": "local" }, "cache": memory, "queue": memory,
             // Else it opens a second port.
             "metrics": { "enabled": false },
+            // Else many connections from one address are refused.
+            "rate_limiter": { "enabled": false },
             "app_manager": { "driver": "memory", "array": { "apps": [{
                 "id": APP, "key": KEY, "secret": SECRET, "enabled": true,
                 "policy": {

@@ -163,7 +163,10 @@ impl Line {
         };
         let (rest, token, username, with) = (self.rest.clone(), token.clone(), identity.username.clone(), self.logins);
         self.jobs.spawn(async move {
-            let answer = rest.video_token(&token, &username, &room).await;
+            // The time is for all of it: the caller waits while a login is renewed, too.
+            let asked = rest.video_token(&token, &username, &room);
+            let late = || Err(RestError::Network { what: "the request for the room's token", why: "no answer in time".into() });
+            let answer = tokio::time::timeout_at(wanted.until.into(), asked).await.unwrap_or_else(|_| late());
             Done::Ticket { wanted, with, again, answer }
         });
     }
