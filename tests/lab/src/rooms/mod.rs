@@ -5,6 +5,7 @@ mod arbitration;
 mod participant;
 mod table;
 mod transport;
+mod views;
 
 use crate::faults::{At, Fault, Faults};
 use crate::log::{Log, Part};

@@ -3,7 +3,7 @@
 
 use super::Pairing;
 use super::arbitration::{End, PeerConnection};
-use super::participant::{Participant, Track};
+use super::participant::Participant;
 use crate::jwt;
 use serde_json::{Value, json};
 use sha2::Digest as _;
@@ -28,10 +28,10 @@ pub(super) type Refusal = (u32, &'static str);
 
 pub(super) const NO_PARTICIPANT: Refusal = (53204, "Participant not found");
 
-struct Link {
-    maker: ParticipantId,
-    other: Option<ParticipantId>,
-    pc: PeerConnection,
+pub(super) struct Link {
+    pub(super) maker: ParticipantId,
+    pub(super) other: Option<ParticipantId>,
+    pub(super) pc: PeerConnection,
 }
 
 impl Link {
@@ -53,13 +53,13 @@ impl Link {
     }
 }
 
-struct Room {
-    sid: String,
-    created: u64,
-    audio_only: bool,
+pub(super) struct Room {
+    pub(super) sid: String,
+    pub(super) created: u64,
+    pub(super) audio_only: bool,
     /// In the order of joining.
-    members: Vec<ParticipantId>,
-    links: BTreeMap<String, Link>,
+    pub(super) members: Vec<ParticipantId>,
+    pub(super) links: BTreeMap<String, Link>,
 }
 
 /// How the rooms behave.
@@ -74,8 +74,8 @@ pub(super) struct Rules {
 /// All rooms.
 pub(super) struct Table {
     rules: Rules,
-    rooms: BTreeMap<String, Room>,
-    people: BTreeMap<ParticipantId, Participant>,
+    pub(super) rooms: BTreeMap<String, Room>,
+    pub(super) people: BTreeMap<ParticipantId, Participant>,
     sessions: BTreeMap<String, ParticipantId>,
     by_conn: BTreeMap<ConnId, ParticipantId>,
     next: u64,
@@ -263,6 +263,9 @@ impl Table {
 
     pub(super) fn sync(&mut self, conn: ConnId, body: &Value) -> Result<(), Refusal> {
         let id = body["session"].as_str().and_then(|s| self.sessions.get(s)).copied().ok_or(NO_PARTICIPANT)?;
+        if self.by_conn.get(&conn).is_some_and(|here| *here != id) {
+            return Err((53003, "The client is connected already"));
+        }
         let Some(person) = self.people.get_mut(&id) else { return Err(NO_PARTICIPANT) };
         if let Some(old) = person.conn.replace(conn) {
             self.by_conn.remove(&old);
@@ -419,77 +422,109 @@ impl Table {
         self.sessions.clear();
         self.by_conn.clear();
     }
+}
 
-    fn members(&self, name: &str) -> Vec<ParticipantId> {
-        self.rooms.get(name).map(|r| r.members.clone()).unwrap_or_default()
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn others(&self, id: ParticipantId) -> Vec<ParticipantId> {
-        let room = self.people.get(&id).map(|p| p.room.as_str()).unwrap_or_default();
-        self.members(room).into_iter().filter(|m| *m != id).collect()
-    }
+    /// Numbers that look random and come again for the same seed.
+    struct Dice(u64);
 
-    /// In audio-only rooms video is refused (53125) and nobody hears of it.
-    fn refused(&self, person: &Participant, track: &Track) -> bool {
-        track.is_video() && self.rooms.get(&person.room).is_some_and(|r| r.audio_only)
-    }
-
-    fn seen(&self, id: ParticipantId) -> Value {
-        self.people.get(&id).map_or(Value::Null, |p| p.seen(|t| !self.refused(p, t)))
-    }
-
-    fn published(&self, id: ParticipantId) -> Value {
-        self.people.get(&id).map_or(Value::Null, |p| p.published(|t| !self.refused(p, t)))
-    }
-
-    fn subscribed(&mut self, id: ParticipantId) -> Value {
-        let mut tracks = Vec::new();
-        for other in self.others(id) {
-            let Some(other) = self.people.get(&other) else { continue };
-            tracks.extend(other.tracks.iter().filter(|t| !self.refused(other, t)).map(Track::subscribed));
+    impl Dice {
+        fn roll(&mut self, sides: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 >> 11) as usize % sides
         }
-        let revision = self.people.get_mut(&id).map_or(1, Participant::next_subscribed);
-        json!({"revision": revision, "tracks": tracks})
+
+        fn value(&mut self) -> Value {
+            let values = [
+                json!(null),
+                json!(true),
+                json!(-1),
+                json!(1),
+                json!(2),
+                json!(u64::MAX),
+                json!(0.5),
+                json!(""),
+                json!("pc"),
+                json!("offer"),
+                json!("answer"),
+                json!("close"),
+                json!("video"),
+                json!([]),
+                json!({}),
+                json!([null, {"id": "pc"}]),
+            ];
+            values[self.roll(values.len())].clone()
+        }
+
+        /// Puts something else in one place of a message.
+        fn spoil(&mut self, value: &mut Value) {
+            match value {
+                Value::Object(fields) if !fields.is_empty() && self.roll(4) > 0 => {
+                    let index = self.roll(fields.len());
+                    if let Some(field) = fields.values_mut().nth(index) {
+                        self.spoil(field);
+                    }
+                }
+                Value::Array(items) if !items.is_empty() && self.roll(4) > 0 => {
+                    let index = self.roll(items.len());
+                    self.spoil(&mut items[index]);
+                }
+                other => *other = self.value(),
+            }
+        }
     }
 
-    /// What `connected` and `synced` have in common.
-    fn whole(&mut self, id: ParticipantId, name: &str, sid: &str) -> Value {
-        let others: Vec<Value> = self.others(id).into_iter().map(|o| self.seen(o)).collect();
-        json!({
-            "version": 2, "sid": sid, "name": name, "participant": self.seen(id), "participants": others,
-            "published": self.published(id), "subscribed": self.subscribed(id),
-            "recording": {"enabled": false, "revision": 1, "is_recording": false},
-        })
+    fn rules(pairing: Pairing) -> Rules {
+        let second = Duration::from_secs(1);
+        Rules { pairing, session_timeout: second * 30, peer_loss: second * 5, secret: "s".to_owned() }
     }
 
-    /// Sends news; who has no socket now gets them with `synced`.
-    fn update(&mut self, id: ParticipantId, mut news: Value) {
-        let Some((conn, room)) = self.people.get(&id).and_then(|p| Some((p.conn?, p.room.clone()))) else { return };
-        news["version"] = json!(2);
-        news["type"] = json!("update");
-        news["sid"] = json!(self.rooms.get(&room).map(|r| r.sid.clone()));
-        news["name"] = json!(room);
-        self.out.push((conn, news));
-    }
-
-    /// For `/lab/state`.
-    pub(super) fn state(&self) -> Value {
-        let rooms: Vec<Value> = self
-            .rooms
-            .iter()
-            .map(|(name, room)| {
-                let people = room.members.iter().filter_map(|id| self.people.get(id)).map(Participant::state).collect::<Vec<_>>();
-                let name_of = |id: &ParticipantId| self.people.get(id).map(|p| p.identity.clone());
-                let links = room.links.iter().map(|(id, l)| {
-                    let (revision, stable) = l.pc.revisions();
-                    json!({"id": id, "between": [name_of(&l.maker), l.other.as_ref().and_then(name_of)], "revision": revision, "stable": stable})
+    #[test]
+    fn spoiled_messages_in_any_order_neither_break_the_table_nor_let_it_grow() {
+        let begun = Instant::now();
+        for seed in 1..=2000u64 {
+            let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let mut table = Table::new(rules(if seed % 2 == 0 { Pairing::NewcomerOffers } else { Pairing::ExistingOffers }));
+            let mut sessions = vec!["none".to_owned()];
+            for step in 0..30 {
+                let session = sessions[dice.roll(sessions.len())].clone();
+                let mut body = json!({
+                    "name": "r", "session": session, "participant": {"revision": step + 1, "tracks": [{"id": "t", "kind": "video", "enabled": true}]},
+                    "peer_connections": [{
+                        "id": "pc", "description": {"type": "offer", "revision": 1, "sdp": "v=0"},
+                        "ice": {"ufrag": "u", "candidates": [{"candidate": "c", "sdpMid": "0"}], "revision": 1, "complete": true},
+                    }],
                 });
-                json!({
-                    "name": name, "sid": room.sid, "audio_only": room.audio_only, "participants": people,
-                    "peer_connections": links.collect::<Vec<_>>(),
-                })
-            })
-            .collect();
-        json!({"joined": self.joined, "list": rooms})
+                if dice.roll(2) == 0 {
+                    dice.spoil(&mut body);
+                }
+                let conn = dice.roll(4) as ConnId;
+                let ticket = Ticket { identity: format!("i{}", dice.roll(3)), room: None };
+                let now = begun + Duration::from_secs(step);
+                match dice.roll(7) {
+                    0 | 1 => drop(table.connect(conn, &body, &ticket)),
+                    2 => drop(table.sync(conn, &body)),
+                    3 | 4 => drop(table.updated(&body)),
+                    5 => table.lost(conn, now),
+                    _ => table.disconnected(&body),
+                }
+                table.expire(now);
+                sessions.extend(table.out.drain(..).filter_map(|(_, b)| b["session"].as_str().map(str::to_owned)));
+                // Three identities, so never more than three people in a room, whatever else is said.
+                assert!(table.rooms.values().all(|r| r.members.len() <= 3 && r.links.len() <= 6), "seed {seed}, step {step}");
+                assert_eq!(table.people.len(), table.rooms.values().map(|r| r.members.len()).sum::<usize>(), "seed {seed}, step {step}");
+                assert_eq!(table.people.len(), table.sessions.len(), "seed {seed}, step {step}");
+            }
+            table.expire(begun + Duration::from_secs(3600));
+            (0..4).for_each(|conn| table.lost(conn, begun));
+            table.expire(begun + Duration::from_secs(3600));
+            assert!(table.people.is_empty() && table.by_conn.is_empty(), "seed {seed}: somebody is left");
+            assert!(table.rooms.values().all(|r| r.links.is_empty()), "seed {seed}: a connection of nobody is left");
+        }
     }
 }
