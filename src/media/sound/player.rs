@@ -190,4 +190,15 @@ mod tests {
         player.stop();
         assert!(!tells.iter().any(|t| t == Playing::Heard));
     }
+
+    #[test]
+    fn a_sound_card_tells_when_it_has_taken_the_first_samples() {
+        let (told, tells) = mpsc::channel();
+        // ALSA's own device for nobody: opened, filled and closed as a card is.
+        let out = SoundOut::Alsa("null".into());
+        let player = Player::play(out, vec![1i16; 480].into(), true, 1.0, Box::new(move |p| told.send(p).unwrap_or(()))).unwrap();
+        assert_eq!(tells.recv_timeout(PATIENCE).unwrap(), Playing::Heard);
+        player.stop();
+        assert_eq!(tells.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
+    }
 }
