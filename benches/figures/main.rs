@@ -12,11 +12,15 @@ mod figure;
 mod foreign_events;
 mod idle;
 mod process;
+mod reconnect;
+#[path = "../../tests/support/sockudo.rs"]
+#[allow(dead_code)] // the tests use more of it
+mod sockudo;
 
 use std::process::{Command, ExitCode};
 
 /// A group of figures, by the name that selects it.
-const GROUPS: &[(&str, fn())] = &[("idle", idle::run), ("foreign_events", foreign_events::run)];
+const GROUPS: &[(&str, fn())] = &[("idle", idle::run), ("foreign_events", foreign_events::run), ("reconnect", reconnect::run)];
 
 /// Set for the process that measures one group.
 const GROUP: &str = "RESIDENTD_FIGURES";

@@ -2,20 +2,10 @@
 //! again. Our client and pusher-js, one after the other, against sockudo, which is killed and started anew.
 //!
 //! What a server fears is the moment in which all come at once: the fewer in the busiest tenth of a second, the better.
-//!
-//! Prints a table and appends two lines to `target/bench.jsonl`.
 
-#![allow(clippy::unwrap_used)] // a bench that cannot run says where
-
-#[path = "../tests/support/sockudo.rs"]
-#[allow(dead_code)] // the tests use more of it
-mod sockudo;
-
+use crate::figure::{Figure, Target, report};
+use crate::sockudo::{self, KEY, SECRET, Sockudo};
 use residentd::pusher::{Client, News, Plan, Times};
-use serde_json::json;
-use sockudo::{KEY, SECRET, Sockudo};
-use std::io::Write;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -100,12 +90,9 @@ async fn ours(server: &mut Sockudo, tls: std::sync::Arc<rustls::ClientConfig>) -
 }
 
 async fn theirs(server: &mut Sockudo) -> Return {
-    let cache = std::env::var_os("RESIDENTD_CACHE").map(PathBuf::from);
-    let npm = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/residentd")).join("npm");
-    assert!(npm.join("node_modules/pusher-js").is_dir(), "pusher-js is missing in {}; run `make tools`", npm.display());
     let mut child = tokio::process::Command::new("node")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/pusher_js_many.cjs"))
-        .arg(npm)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/figures/pusher_js_many.cjs"))
+        .arg(crate::process::npm())
         .args([&server.port.to_string(), KEY, SECRET, &LINES.to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -126,7 +113,7 @@ async fn theirs(server: &mut Sockudo) -> Return {
     result
 }
 
-fn main() {
+pub fn run() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let tls = residentd::net::tls::client(None).unwrap();
     let (us, them) = runtime.block_on(async {
@@ -135,25 +122,14 @@ fn main() {
         let mut server = Sockudo::start(120).await;
         (us, theirs(&mut server).await)
     });
-    println!("{LINES} lines after {} s without their server (sockudo 5.2.0)", AWAY.as_secs());
-    println!("                      most connections in 0.1 s    all subscribed after");
-    println!("  residentd's client  {:>25}    {:>18.1} s", us.peak(), us.all_back);
-    println!("  pusher-js in node   {:>25}    {:>18.1} s", them.peak(), them.all_back);
-    figure("reconnect peak", "connections in 0.1 s", us.peak() as f64, them.peak() as f64, 0.5);
-    // Spreading out costs time: half as much again is what a peak of less than half may cost.
-    figure("reconnect all back", "s", us.all_back, them.all_back, 1.5);
-}
-
-/// The smaller the better; `target` is the largest ratio to the peer.
-fn figure(name: &str, unit: &str, ours: f64, peer: f64, target: f64) {
-    let ratio = (ours / peer * 100.0).round() / 100.0;
-    let met = ratio <= target;
-    println!("  {name}: {ratio} of pusher-js, target {target}: {}", if met { "met" } else { "MISSED" });
-    let line = json!({
-        "name": name, "unit": unit, "ours": ours, "peer": peer, "peer_name": "pusher-js", "ratio": ratio, "target": target, "met": met,
-    });
-    let folder =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target")), PathBuf::from);
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("bench.jsonl")).unwrap();
-    writeln!(file, "{line}").unwrap();
+    let figures = [
+        Figure::new("reconnect, most connections in 0.1 s", "connections", us.peak() as f64)
+            .beside("pusher-js", them.peak() as f64)
+            .target(Target::RatioAtMost(0.5)),
+        // Spreading out costs time: half as much again is what a peak of less than half may cost.
+        Figure::new("reconnect, all subscribed after", "s", us.all_back)
+            .beside("pusher-js", them.all_back)
+            .target(Target::RatioAtMost(1.5)),
+    ];
+    report(&format!("{LINES} lines after {} s without their server (sockudo 5.2.0)", AWAY.as_secs()), &figures);
 }

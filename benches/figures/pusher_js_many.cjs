@@ -3,7 +3,7 @@
 const path = require('path');
 const { createHmac } = require('crypto');
 const [folder, port, key, secret, count] = process.argv.slice(2);
-const Pusher = require(path.join(folder, 'node_modules', 'pusher-js'));
+const Pusher = require(path.join(folder, 'pusher-js'));
 for (let n = 0; n < Number(count); n++) {
   const sign = ({ socketId, channelName }) => createHmac('sha256', secret).update(`${socketId}:${channelName}`).digest('hex');
   const pusher = new Pusher(key, {
