@@ -1,5 +1,7 @@
 //! The daemon's side of the lab's television: woken, shown, sounded, keyed, put back, and linked again for ever.
 
+#![allow(clippy::unwrap_used)]
+
 use residentd::call::{CallId, Caller, CallerId, LineId, Medium, Press, Scene};
 use residentd::tv::headless::Headless;
 use residentd::tv::{self, Command, Control, Display, Settings, Speaker, TvEvent, Wake};
