@@ -338,6 +338,7 @@ impl Observer {
             }
             Scene::Idle | Scene::Ended { .. } | Scene::Missed { .. } | Scene::NoCamera { .. } => None,
         };
+        #[allow(clippy::match_like_matches_macro, reason = "a row a scene is a table, one pattern of all is not")]
         let fits = match (&self.scene, phase) {
             (Scene::Idle, Phase::Idle | Phase::Stopped) => true,
             (Scene::Ringing { .. }, Phase::Ringing) => true,
