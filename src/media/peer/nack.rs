@@ -12,7 +12,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long requests are collected into one packet, and how much reordering is forgiven.
+/// How much reordering is forgiven, and how long requests are collected into one packet. Every millisecond of it is one that
+/// the decoder has to wait for the repair.
+const REORDERING: Duration = Duration::from_millis(5);
+/// How often what is missing is looked at, and the shortest time between two requests for a packet.
 const INTERVAL: Duration = Duration::from_millis(20);
 /// Requests for one packet; then the decoder has to live without it.
 const MAX_REQUESTS: u8 = 10;
@@ -41,28 +44,30 @@ struct Gaps {
 }
 
 impl Gaps {
-    fn received(&mut self, now: Instant, sequence: u16) {
+    /// `true` when packets are missing that were not before.
+    fn received(&mut self, now: Instant, sequence: u16) -> bool {
         let Some(highest) = self.highest else {
             self.highest = Some(i64::from(sequence));
-            return;
+            return false;
         };
         let step = sequence.wrapping_sub(highest as u16) as i16;
         let extended = highest + i64::from(step);
         if step <= 0 {
             self.missing.remove(&extended);
-            return;
+            return false;
         }
         if step as u16 > MAX_GAP {
             self.missing.clear();
         } else {
             for lost in highest + 1..extended {
-                self.missing.insert(lost, Missing { since: now, requests: 0, next: now });
+                self.missing.insert(lost, Missing { since: now, requests: 0, next: now + REORDERING });
             }
             while self.missing.len() > usize::from(MAX_GAP) {
                 self.missing.pop_first();
             }
         }
         self.highest = Some(extended);
+        step > 1 && !self.missing.is_empty()
     }
 
     /// What to ask for now; what has been asked for often enough, or is too old, is given up.
@@ -104,11 +109,10 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Nack {
     fn handle_read(&mut self, message: TaggedPacket) -> Result<(), Error> {
         if let Packet::Rtp(packet) = &message.message.packet
             && let Some(gaps) = self.streams.get_mut(&packet.header.ssrc)
+            && gaps.received(message.now, packet.header.sequence_number)
         {
-            gaps.received(message.now, packet.header.sequence_number);
-            if self.next.is_none() && !gaps.missing.is_empty() {
-                self.next = Some(message.now + INTERVAL);
-            }
+            let soon = message.now + REORDERING;
+            self.next = Some(self.next.map_or(soon, |next| next.min(soon)));
         }
         self.belt.read.push_back(message);
         Ok(())
@@ -120,7 +124,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Nack {
         if self.next.is_none_or(|next| now < next) {
             return Ok(());
         }
-        let repeat = ((self.round_trip)().unwrap_or(UNKNOWN_ROUND_TRIP) * 5 / 4 + Duration::from_millis(10)).max(INTERVAL);
+        let repeat = ((self.round_trip)().unwrap_or(UNKNOWN_ROUND_TRIP) + Duration::from_millis(10)).max(INTERVAL);
         for (&ssrc, gaps) in &mut self.streams {
             let due = gaps.due(now, repeat);
             if !due.is_empty() {
@@ -207,16 +211,16 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_asked_for_within_20_ms_and_over_the_wrap() {
+    fn a_gap_is_asked_for_at_once_and_over_the_wrap() {
         let (mut nack, start) = (nack(Duration::from_millis(160)), Instant::now());
         receive(&mut nack, start, 65_534);
         receive(&mut nack, start, 1);
         let asked = run(&mut nack, start, start + Duration::from_millis(50));
-        assert_eq!(asked, [(INTERVAL, vec![65_535, 0])]);
+        assert_eq!(asked, [(REORDERING, vec![65_535, 0])]);
     }
 
     #[test]
-    fn reordering_within_20_ms_is_forgiven() {
+    fn reordering_within_5_ms_is_forgiven() {
         let (mut nack, start) = (nack(Duration::from_millis(160)), Instant::now());
         for sequence in [10, 12, 11] {
             receive(&mut nack, start, sequence);
@@ -229,8 +233,8 @@ mod tests {
         let (mut nack, start) = (nack(Duration::from_millis(160)), Instant::now());
         receive(&mut nack, start, 10);
         receive(&mut nack, start, 12);
-        assert_eq!(run(&mut nack, start, start + Duration::from_millis(220)).len(), 1);
-        assert_eq!(run(&mut nack, start + Duration::from_millis(221), start + Duration::from_millis(260)).len(), 1);
+        assert_eq!(run(&mut nack, start, start + Duration::from_millis(170)).len(), 1);
+        assert_eq!(run(&mut nack, start + Duration::from_millis(171), start + Duration::from_millis(220)).len(), 1);
     }
 
     #[test]
