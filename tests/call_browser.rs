@@ -68,7 +68,25 @@ async fn answered_by_a_key_seen_and_heard_by_both_ended_by_the_caller_and_everyt
     house.scene("the call", |s| matches!(s, Scene::InCall { .. })).await;
     flowing(&mut house, &page).await;
     page.click("#hang-up").await;
-    house.happening("closing the devices", |h| matches!(h, Happening::Closed { .. }).then_some(())).await;
+    let (mut closed, mut figures) = (false, None);
+    house
+        .happening("closing the devices and the figures of the call", |h| {
+            closed |= matches!(h, Happening::Closed { .. });
+            if let Happening::Figures { figures: f, .. } = h {
+                figures = Some(f.clone());
+            }
+            (closed && figures.is_some()).then_some(())
+        })
+        .await;
+    let figures = figures.unwrap();
+    let peer = &figures["room"]["peer"];
+    assert!(peer["local_candidate"].is_string() && peer["rtt_ms"].is_number(), "{figures}");
+    for way in ["sent", "received"] {
+        let stream =
+            |kind: &str| peer[way].as_array().unwrap().iter().find(|s| s["kind"] == kind).unwrap_or_else(|| panic!("no {kind}: {figures}"));
+        assert_eq!(stream("audio")["codec"], "Opus", "{figures}");
+        assert!(stream("video")["packets"].as_u64().unwrap() > 0, "{figures}");
+    }
     house.scene("the end", |s| matches!(s, Scene::Ended { .. })).await;
     house.restored().await;
     page.close().await;

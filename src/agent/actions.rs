@@ -134,9 +134,12 @@ impl Loop {
             self.close(call, session);
         }
         if let Some(room) = running.room {
+            let happenings = self.agent.happenings.clone();
             self.tasks.spawn(async move {
-                let figures = tokio::time::timeout(Duration::from_millis(200), figures).await.ok().flatten();
-                log::info!(CALL_ID = call.0; "figures of the call: {}", figures.unwrap_or_default());
+                if let Ok(Some(figures)) = tokio::time::timeout(Duration::from_millis(200), figures).await {
+                    log::info!(CALL_ID = call.0; "figures of the call: {figures}");
+                    let _ = happenings.send(Happening::Figures { call, figures });
+                }
                 room.leave().await;
                 None
             });

@@ -105,6 +105,13 @@ pub enum Happening {
         /// What.
         text: String,
     },
+    /// How the call was, in figures; told once, when it is over.
+    Figures {
+        /// The call.
+        call: CallId,
+        /// As `GET /v1/statistics` gives them.
+        figures: serde_json::Value,
+    },
     /// The television is as it was.
     Restored {
         /// After this call.

@@ -34,7 +34,7 @@ use seat::{Making, Seat};
 use socket::{Socket, SocketEvent};
 use std::collections::HashMap;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -92,6 +92,8 @@ pub fn join(invitation: Invitation, settings: Settings, session: Session, camera
 
 /// After the last word: how long peers may take to close.
 const CLOSING: Duration = Duration::from_millis(500);
+/// How long a question waits for the figures of a connection that is being closed.
+const LAST_FIGURES: Duration = Duration::from_millis(100);
 
 struct Driver {
     url: String,
@@ -130,7 +132,7 @@ async fn run(
         membership: Membership::new(now(), wish, rand::rng().random()),
         socket: None,
         given_servers: settings.peer.ice_servers.clone(),
-        making: Making { config: settings.peer, session, tracks, words },
+        making: Making { config: settings.peer, session, tracks, words, last: watch::Sender::new(None) },
         seats: HashMap::new(),
         connected: None,
         tasks: JoinSet::new(),
@@ -225,12 +227,20 @@ impl Driver {
         }
     }
 
-    fn answer(&self, answer: tokio::sync::oneshot::Sender<Statistics>) {
-        let statistics = Statistics { participants: self.membership.others(), signalling: self.membership.is_synced(), peer: None };
+    fn answer(&mut self, answer: tokio::sync::oneshot::Sender<Statistics>) {
+        let mut statistics = Statistics { participants: self.membership.others(), signalling: self.membership.is_synced(), peer: None };
         let seat = self.connected.as_ref().and_then(|pc| self.seats.get(pc)).or_else(|| self.seats.values().next());
         match seat {
             Some(seat) => seat.statistics(statistics, answer),
-            None => drop(answer.send(statistics)),
+            None => {
+                // The caller is gone; the last connection may be telling its figures this moment.
+                let mut last = self.making.last.subscribe();
+                self.tasks.spawn(async move {
+                    let told = tokio::time::timeout(LAST_FIGURES, last.wait_for(Option::is_some)).await;
+                    statistics.peer = told.ok().and_then(|told| told.ok()?.clone());
+                    let _ = answer.send(statistics);
+                });
+            }
         }
     }
 }

@@ -3,10 +3,10 @@
 
 use super::membership::PeerWord;
 use super::negotiation::Task;
-use crate::media::peer::{LocalTracks, Peer, PeerConfig, PeerError, PeerEvent};
+use crate::media::peer::{LocalTracks, Peer, PeerConfig, PeerError, PeerEvent, PeerStatistics};
 use crate::media::session::Session;
 use crate::room::Statistics;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// Orders that may wait: all candidates of several generations at once, and descriptions.
@@ -31,6 +31,8 @@ pub struct Making {
     pub tracks: LocalTracks,
     /// Where the words go.
     pub words: mpsc::Sender<(String, PeerWord)>,
+    /// Where the figures of the last one that carried something stay when it is closed: a call is asked about at its end.
+    pub last: watch::Sender<Option<PeerStatistics>>,
 }
 
 /// A running peer connection. Dropping it closes it.
@@ -70,7 +72,7 @@ impl Seat {
 }
 
 async fn run(pc: String, making: Making, mut orders: mpsc::Receiver<Order>) {
-    let Making { config, session, tracks, words } = making;
+    let Making { config, session, tracks, words, last } = making;
     let (tell, mut events) = mpsc::channel(EVENTS);
     let peer = match Peer::new(config, session, tracks, tell).await {
         Ok(peer) => peer,
@@ -119,6 +121,10 @@ async fn run(pc: String, making: Making, mut orders: mpsc::Receiver<Order>) {
         {
             break;
         }
+    }
+    let figures = peer.statistics().await;
+    if figures.received.iter().any(|stream| stream.packets > 0) {
+        last.send_replace(Some(figures));
     }
     peer.close().await;
 }
