@@ -1,6 +1,5 @@
 //! The daemon's side of the lab's television: woken, shown, sounded, keyed, put back, and linked again for ever.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
-#![allow(clippy::unwrap_used)]
 
 use residentd::call::{CallId, Caller, CallerId, LineId, Medium, Press, Scene};
 use residentd::tv::headless::Headless;

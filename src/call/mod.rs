@@ -1,12 +1,14 @@
 //! What a call is and what may happen next. No I/O, no clock, no async: `Machine::handle` takes the time as an
 //! argument, `Machine::poll_action` gives what to do, `Machine::next_deadline` says when to come back.
 //!
-//! This file holds the words; `machine.rs` what each event does in which state; `state.rs` the states; `consent.rs` who
-//! may be answered automatically, and when.
+//! This file holds the words; `machine.rs` what each event does in which state; `steps.rs` how; `state.rs` the states;
+//! `consent.rs` who may be answered automatically, and when.
 
 pub mod consent;
+mod limits;
 pub mod machine;
 mod state;
+mod steps;
 #[cfg(test)]
 mod tests;
 

@@ -194,7 +194,8 @@ impl Store {
     /// A call was offered. Until [`Store::ended`] it is the one in progress.
     pub fn began(&self, call: CallId, offer: &Offer, now: Timestamp) {
         self.change(|memory| {
-            memory.set(name::NEXT_CALL, &call.0.saturating_add(1));
+            let next = memory.get(name::NEXT_CALL).unwrap_or(1).max(call.0.saturating_add(1));
+            memory.set(name::NEXT_CALL, &next);
             memory.set(name::RUNNING, &Interrupted { call, offer: offer.clone(), offered: now, accepted: None });
         });
     }
@@ -211,6 +212,8 @@ impl Store {
     /// The call is over: into the log.
     pub fn ended(&self, record: &Record) {
         self.change(|memory| {
+            let next = memory.get(name::NEXT_CALL).unwrap_or(1).max(record.call.0.saturating_add(1));
+            memory.set(name::NEXT_CALL, &next);
             for name in [name::RUNNING, name::INTERRUPTED] {
                 if memory.get::<Interrupted>(name).is_some_and(|call| call.call == record.call) {
                     memory.remove(name);

@@ -250,6 +250,9 @@ fn without_a_usable_directory_calls_go_on_from_memory() {
     let first = store.next_call();
     store.began(first, &offer(), time(0));
     assert_eq!(store.next_call().0, first.0 + 1);
+    // Declined in the step in which it was offered: it never was in progress.
+    store.ended(&record(first.0 + 1));
+    assert_eq!(store.next_call().0, first.0 + 2);
     (1..=500).for_each(|call| store.ended(&record(call)));
     assert_eq!(store.log(usize::MAX).len(), 200, "bounded");
 

@@ -289,7 +289,7 @@ fn a_failure_before_accepted_is_declined_and_after_it_ended() {
 fn a_line_that_never_says_whether_it_is_prepared_does_not_hold_the_call() {
     let mut b = ringing();
     b.press(Press::Accept);
-    assert_eq!(words(&b.pass(seconds(15))), "show ended, tell 5 error, record 1 error");
+    assert_eq!(words(&b.pass(seconds(20))), "show ended, tell 5 error, record 1 error");
     assert_eq!(words(&b.on(Event::Prepared(CallId(1), Ok(())))), "", "too late");
 }
 

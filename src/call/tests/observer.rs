@@ -303,7 +303,9 @@ impl Observer {
                 ensure(call.terminal == 0, || "accepted after a terminal reply".into())?;
                 call.accepted += 1;
                 ensure(call.accepted <= call.requests, || "accepted once a request".into())?;
-                if call.accepted > 1 {
+                if call.accepted == 1 {
+                    ensure(matches!(told, Some(Event::Prepared(_, Ok(())))), || "accepted without what is needed to join the room".into())?;
+                } else {
                     ensure(matches!(told, Some(Event::Offered(_))), || "accepted again without a request".into())?;
                     ensure(call.last_accepted.is_some_and(|last| now.mono >= last + again), || "accepted again too early".into())?;
                 }
@@ -338,15 +340,13 @@ impl Observer {
             }
             Scene::Idle | Scene::Ended { .. } | Scene::Missed { .. } | Scene::NoCamera { .. } => None,
         };
-        #[allow(clippy::match_like_matches_macro, reason = "a row a scene is a table, one pattern of all is not")]
-        let fits = match (&self.scene, phase) {
-            (Scene::Idle, Phase::Idle | Phase::Stopped) => true,
-            (Scene::Ringing { .. }, Phase::Ringing) => true,
-            (Scene::Countdown { .. }, Phase::Countdown) => true,
-            (Scene::Connecting { .. }, Phase::Preparing | Phase::Waiting) => true,
-            (Scene::InCall { .. }, Phase::Talking) => true,
-            (Scene::Ended { .. } | Scene::Missed { .. } | Scene::NoCamera { .. }, Phase::Message) => true,
-            _ => false,
+        let fits = match &self.scene {
+            Scene::Idle => matches!(phase, Phase::Idle | Phase::Stopped),
+            Scene::Ringing { .. } => phase == Phase::Ringing,
+            Scene::Countdown { .. } => phase == Phase::Countdown,
+            Scene::Connecting { .. } => matches!(phase, Phase::Preparing | Phase::Waiting),
+            Scene::InCall { .. } => phase == Phase::Talking,
+            Scene::Ended { .. } | Scene::Missed { .. } | Scene::NoCamera { .. } => phase == Phase::Message,
         };
         ensure(fits && of == self.current, || format!("the screen shows {:?} while the machine is {phase:?}", self.scene))
     }

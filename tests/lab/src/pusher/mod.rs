@@ -173,7 +173,8 @@ impl Pusher {
 
     fn client_event(&self, id: ConnId, event: &str, channel: &str, data: &str) {
         let who = self.who(id);
-        if let Err(reason) = crate::lock(&self.hub).may_send(id, event, channel, data.len(), Instant::now()) {
+        let verdict = crate::lock(&self.hub).may_send(id, event, channel, data.len(), Instant::now());
+        if let Err(reason) = verdict {
             self.log.add(Part::Pusher, Some("in"), who.as_deref(), "event rejected", json!({"event": short(event), "reason": reason}));
             return self.error(id, Some(4301), &format!("Client event rejected - {reason}"));
         }
