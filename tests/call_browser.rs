@@ -87,6 +87,8 @@ async fn answered_by_a_key_seen_and_heard_by_both_ended_by_the_caller_and_everyt
         assert_eq!(stream("audio")["codec"], "Opus", "{figures}");
         assert!(stream("video")["packets"].as_u64().unwrap() > 0, "{figures}");
     }
+    let shown = figures["media"]["received"].as_array().unwrap();
+    assert!(shown.iter().any(|s| s["frames"].as_u64() > Some(0)), "{figures}");
     house.scene("the end", |s| matches!(s, Scene::Ended { .. })).await;
     house.restored().await;
     page.close().await;

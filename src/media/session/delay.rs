@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Never longer: beyond this people talk into each other.
-const MOST: Duration = Duration::from_millis(400);
+/// Never longer: beyond this people talk into each other. Room for a repair of a repair on a long way.
+const MOST: Duration = Duration::from_millis(600);
 /// On top of the round trip: until the gap is noticed, asked for (20 ms), and the answer is queued.
 const ASKING: Duration = Duration::from_millis(60);
 /// Growth when packets come late and the round trip is not known or does not explain it.
@@ -43,7 +43,9 @@ impl Delay {
         if (came_late || missing) && self.grown.is_none_or(|t| now.saturating_duration_since(t) >= SETTLE) {
             let asked = rtt.map_or(Duration::ZERO, |rtt| rtt + ASKING);
             // What is lost for good is no reason to wait longer than a repair can take.
-            let step = if came_late { self.now + STEP } else { Duration::ZERO };
+            // What comes too late though there was time for its repair was lost twice.
+            let twice = rtt.map_or(Duration::ZERO, |rtt| (rtt + ASKING) * 2);
+            let step = if came_late { (self.now + STEP).max(twice) } else { Duration::ZERO };
             self.now = self.now.max(asked).max(step).min(MOST.max(self.least));
             self.grown = Some(now);
         }
@@ -76,6 +78,13 @@ mod tests {
     }
 
     #[test]
+    fn a_repair_that_was_lost_itself_gets_room_for_a_second() {
+        let (mut delay, start, rtt) = (Delay::new(LEAST), Instant::now(), Some(Duration::from_millis(160)));
+        delay.tick(start, 1, 0, rtt);
+        assert_eq!(delay.tick(start + SETTLE, 2, 1, rtt), Some(Duration::from_millis(440)));
+    }
+
+    #[test]
     fn a_loss_on_a_short_way_changes_nothing() {
         let mut delay = Delay::new(LEAST);
         assert_eq!(delay.tick(Instant::now(), 5, 0, Some(Duration::from_millis(5))), None);
@@ -94,8 +103,8 @@ mod tests {
     #[test]
     fn after_a_good_while_it_goes_back_step_by_step() {
         let (mut delay, start) = (Delay::new(LEAST), Instant::now());
-        delay.tick(start, 1, 1, Some(Duration::from_millis(160)));
-        let waits: Vec<u128> = (1..400u32).filter_map(|i| delay.tick(start + i * SETTLE, 1, 1, None)).map(|d| d.as_millis()).collect();
+        delay.tick(start, 1, 0, Some(Duration::from_millis(160)));
+        let waits: Vec<u128> = (1..400u32).filter_map(|i| delay.tick(start + i * SETTLE, 1, 0, None)).map(|d| d.as_millis()).collect();
         assert_eq!(waits, [180, 140, 100]);
     }
 

@@ -66,6 +66,8 @@ struct Inner {
     decoders: Mutex<Vec<Weak<Decoder>>>,
     sound: Arc<Mutex<SoundState>>,
     camera_delivered: Mutex<(u64, bool)>,
+    /// The figures while there was a connection.
+    last: Mutex<Option<Statistics>>,
     closed: AtomicBool,
     failed: AtomicBool,
     _watch: blocking::Sender<()>,
@@ -140,6 +142,7 @@ impl Session {
             decoders: Mutex::default(),
             sound,
             camera_delivered: Mutex::new((0, false)),
+            last: Mutex::new(None),
             closed: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             _watch: watch,
@@ -255,6 +258,12 @@ impl Inner {
 
     fn statistics(&self) -> Statistics {
         let (video, audio, decoders) = self.parts();
+        // When the connections are gone the call is asked about once more: then the last figures count.
+        if decoders.is_empty()
+            && let Some(last) = lock(&self.last).clone()
+        {
+            return last;
+        }
         Statistics {
             sent: video.iter().map(|e| e.stats()).chain(audio.iter().map(|e| e.stats())).collect(),
             received: decoders.iter().map(|d| d.stats()).collect(),
@@ -271,6 +280,10 @@ impl Inner {
             *seen = (delivered, delivered != seen.0);
         }
         let (video, audio, decoders) = self.parts();
+        if !decoders.is_empty() {
+            let now = self.statistics();
+            *lock(&self.last) = Some(now);
+        }
         let rtt = video.iter().filter_map(|e| e.outlets().rtt()).chain(audio.iter().filter_map(|e| e.outlets().rtt())).max();
         let mut failure = video.iter().find_map(|e| e.tick(now).err());
         failure = failure.or_else(|| audio.and_then(|e| e.tick().err()));
