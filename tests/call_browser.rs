@@ -3,10 +3,13 @@
 
 #[path = "support/browser.rs"]
 mod browser;
+#[path = "support/coturn.rs"]
+mod coturn;
 #[path = "support/house.rs"]
 mod house;
 
 use browser::Browser;
+use coturn::Coturn;
 use house::{House, PATIENCE, RESIDENT};
 use residentd::api::Happening;
 use residentd::call::{Ending, Reply, Scene};
@@ -113,5 +116,34 @@ async fn answered_by_itself_where_consent_allows_after_a_notice_and_ended_by_the
     page.wait("window.check().call === 'idle'", PATIENCE).await;
     house.restored().await;
     page.close().await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_only_a_relay_gets_through_the_call_comes_about_over_udp_tcp_and_tls() {
+    let coturn = Coturn::start("localhost");
+    let browser = Browser::start(browser::Options::default()).await;
+    for (url, protocol) in [
+        (format!("turn:127.0.0.1:{}?transport=udp", coturn.port), "udp"),
+        (format!("turn:127.0.0.1:{}?transport=tcp", coturn.port), "tcp"),
+        (format!("turns:localhost:{}?transport=tcp", coturn.tls_port), "tls"),
+    ] {
+        let servers = serde_json::json!([{ "urls": url, "username": coturn::USER, "credential": coturn::PASSWORD }]);
+        let options = residentd_lab::Options { ice_servers: servers, ..Default::default() };
+        let settings = format!("network.relay_only=true\nnetwork.authority={}", coturn.authority.display());
+        let mut house = House::with(options, &settings).await;
+        let page = logged_in(&browser, &house).await;
+        page.click("#video-call").await;
+        house.scene("the ringing", |s| matches!(s, Scene::Ringing { .. })).await;
+        house.tv.press(Key::Ok).await;
+        flowing(&mut house, &page).await;
+        house.tv.press(Key::Back).await;
+        let figures =
+            house.happening("figures", |h| if let Happening::Figures { figures, .. } = h { Some(figures.clone()) } else { None }).await;
+        let peer = &figures["room"]["peer"];
+        assert_eq!((&peer["local_candidate"], &peer["relay_protocol"]), (&"relay".into(), &protocol.into()), "{figures}");
+        house.restored().await;
+        page.close().await;
+    }
     browser.close().await;
 }
