@@ -8,6 +8,8 @@
 
 #![allow(clippy::unwrap_used)] // a bench that cannot run says where
 
+mod answer;
+mod daemon;
 mod figure;
 mod foreign_events;
 mod idle;
@@ -20,7 +22,12 @@ mod sockudo;
 use std::process::{Command, ExitCode};
 
 /// A group of figures, by the name that selects it.
-const GROUPS: &[(&str, fn())] = &[("idle", idle::run), ("foreign_events", foreign_events::run), ("reconnect", reconnect::run)];
+const GROUPS: &[(&str, fn())] = &[
+    ("idle", idle::run),
+    ("answer", answer::run),
+    ("foreign_events", foreign_events::run),
+    ("reconnect", reconnect::run),
+];
 
 /// Set for the process that measures one group.
 const GROUP: &str = "RESIDENTD_FIGURES";
