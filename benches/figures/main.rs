@@ -9,8 +9,13 @@
 #![allow(clippy::unwrap_used)] // a bench that cannot run says where
 
 mod answer;
+#[path = "../../tests/support/browser.rs"]
+mod browser;
+mod call;
+mod camera;
 mod daemon;
 mod figure;
+mod first_picture;
 mod foreign_events;
 mod idle;
 mod process;
@@ -18,23 +23,26 @@ mod reconnect;
 #[path = "../../tests/support/sockudo.rs"]
 #[allow(dead_code)] // the tests use more of it
 mod sockudo;
+mod webrtcbin;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// A group of figures, by the name that selects it.
 const GROUPS: &[(&str, fn())] = &[
     ("idle", idle::run),
     ("answer", answer::run),
+    ("first_picture", first_picture::run),
+    ("call", call::run),
     ("foreign_events", foreign_events::run),
     ("reconnect", reconnect::run),
 ];
 
-/// Set for the process that measures one group.
-const GROUP: &str = "RESIDENTD_FIGURES";
+/// What a group starts as processes of their own.
+const ROLES: &[(&str, fn())] = &[("camera", camera::run), ("call_ours", call::ours), ("call_webrtcbin", webrtcbin::run)];
 
 fn main() -> ExitCode {
-    if let Some(name) = std::env::var_os(GROUP) {
-        let (_, run) = GROUPS.iter().find(|(group, _)| name == *group).expect("set by this program only");
+    if let Some(name) = std::env::var_os(process::PART) {
+        let (_, run) = GROUPS.iter().chain(ROLES).find(|(part, _)| name == *part).expect("set by this program only");
         run();
         return ExitCode::SUCCESS;
     }
@@ -60,6 +68,5 @@ fn main() -> ExitCode {
 
 /// Runs one group in a process of its own; whether that could be done.
 fn apart(group: &str) -> bool {
-    let this = std::env::current_exe().expect("this program has a name");
-    Command::new(this).env(GROUP, group).status().is_ok_and(|status| status.success())
+    process::this_as(group).status().is_ok_and(|status| status.success())
 }

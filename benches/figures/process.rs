@@ -2,7 +2,7 @@
 
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 
 /// Ticks of `/proc/PID/stat` a second: `USER_HZ`, the same on every Linux that Rust runs on.
 const TICKS: f64 = 100.0;
@@ -14,6 +14,29 @@ pub fn npm() -> PathBuf {
     let npm = std::env::var_os("RESIDENTD_NPM").map_or_else(|| cache.join("npm/node_modules"), PathBuf::from);
     assert!(npm.join("pusher-js").is_dir(), "pusher-js is missing in {}; run `make tools`", npm.display());
     npm
+}
+
+/// Tells this program which part it is to play; see main.rs.
+pub const PART: &str = "RESIDENTD_FIGURES";
+
+/// This program once more, in that part.
+pub fn this_as(part: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program has a name"));
+    command.env(PART, part);
+    command
+}
+
+/// Runs it beside this one; its standard input ends when it is dropped.
+pub fn again(part: &str, arguments: &[&str]) -> Running {
+    Running(this_as(part).args(arguments).stdin(Stdio::piped()).spawn().expect("this program starts"))
+}
+
+/// Runs it to its end; the JSON that it tells.
+pub fn again_and_tell(part: &str, arguments: &[&str]) -> serde_json::Value {
+    let done = this_as(part).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("this program starts");
+    assert!(done.status.success(), "{part} failed with {}; the reason stands above", done.status);
+    let text = String::from_utf8_lossy(&done.stdout);
+    text.lines().find_map(|line| serde_json::from_str(line).ok()).unwrap_or_else(|| panic!("{part} tells nothing: {text}"))
 }
 
 /// Ended with its owner.
@@ -74,6 +97,11 @@ pub fn cpu_of_all(pids: &[u32]) -> f64 {
         Some(fields.iter().sum::<f64>() / TICKS)
     });
     all.sum()
+}
+
+/// Memory of these processes in MiB, what they share counted once.
+pub fn pss_of_all(pids: &[u32]) -> f64 {
+    pids.iter().filter_map(|pid| read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()).map(|text| value(&text, "Pss:") / 1024.0).sum()
 }
 
 fn value(text: &str, key: &str) -> f64 {
