@@ -1,0 +1,141 @@
+//! A box whose network address changes in a call: the real program in a network namespace of its own, its cable's address
+//! taken away and another one given. Needs root for `ip netns`.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+#[path = "support/browser.rs"]
+mod browser;
+
+use browser::Browser;
+use residentd_lab::{Lab, Options};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const HERE: &str = "10.77.231.1";
+
+fn ip(arguments: &str) -> bool {
+    Command::new("ip").args(arguments.split(' ')).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// A namespace with one cable to here.
+struct Elsewhere {
+    name: String,
+    cable: String,
+}
+
+impl Elsewhere {
+    fn new() -> Elsewhere {
+        let number = std::process::id() % 10_000;
+        let elsewhere = Elsewhere { name: format!("residentd-{number}"), cable: format!("rd{number}") };
+        let Elsewhere { name, cable } = &elsewhere;
+        let steps = [
+            format!("netns add {name}"),
+            format!("link add {cable} type veth peer name eth0 netns {name}"),
+            format!("addr add {HERE}/24 dev {cable}"),
+            format!("link set {cable} up"),
+            format!("-n {name} link set lo up"),
+            format!("-n {name} link set eth0 up"),
+        ];
+        for step in &steps {
+            assert!(ip(step), "`ip {step}` fails: this test needs root and the package iproute2");
+        }
+        elsewhere.address("add", 2);
+        elsewhere
+    }
+
+    fn address(&self, what: &str, last: u8) {
+        assert!(ip(&format!("-n {} addr {what} 10.77.231.{last}/24 dev eth0", self.name)));
+        if what == "add" {
+            assert!(ip(&format!("-n {} route replace default via {HERE}", self.name)));
+        }
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        ip(&format!("netns del {}", self.name));
+        ip(&format!("link del {}", self.cable));
+    }
+}
+
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(lab: &Lab, dir: &std::path::Path, namespace: &str) -> Daemon {
+    let ports = lab.ports();
+    let password = dir.join("password");
+    std::fs::write(&password, "password").unwrap();
+    std::fs::set_permissions(&password, PermissionsExt::from_mode(0o600)).unwrap();
+    let text = format!(
+        "line.chatta.enabled = true\nline.chatta.api = \"http://{HERE}:{}\"\nline.chatta.pusher = \"ws://{HERE}:{}\"\n\
+         line.chatta.key = {:?}\nline.chatta.rooms = \"ws://{HERE}:{}/signaling\"\nline.chatta.username = \"chattademo\"\n\
+         line.chatta.password_file = {password:?}\nstate.directory = {:?}\napi.socket = {:?}\napi.keys = true\n\
+         media.camera = \"test\"\nmedia.microphone = \"test\"\nmedia.size = \"640x360\"\nmedia.speaker = \"none\"\ntv.driver = \"headless\"\n",
+        ports.api,
+        ports.pusher,
+        lab.pusher().key,
+        ports.rooms,
+        dir.join("state"),
+        dir.join("s.sock"),
+    );
+    std::fs::write(dir.join("config.toml"), text).unwrap();
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_residentd"), "--config"]).arg(dir.join("config.toml"));
+    Daemon(command.stdin(Stdio::null()).spawn().unwrap())
+}
+
+/// Asks the box's own command, which reaches it over a socket in the file system wherever its network is.
+fn residentctl(dir: &std::path::Path, command: &str) -> String {
+    let out = Command::new(env!("CARGO_BIN_EXE_residentctl")).arg("--socket").arg(dir.join("s.sock")).arg(command).output().unwrap();
+    String::from_utf8(out.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_survives_a_new_address_of_the_box() {
+    let elsewhere = Elsewhere::new();
+    let lab = Lab::start(Options { bind: Ipv4Addr::UNSPECIFIED.into(), ..Options::default() }).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let _daemon = start(&lab, dir.path(), &elsewhere.name);
+    let browser = Browser::start(browser::Options::default()).await;
+    let page = browser.open("carer", &format!("http://127.0.0.1:{}", lab.ports().page)).await;
+    page.wait("!!document.querySelector('body[data-ready]')", PATIENCE).await;
+    page.click("#login-button").await;
+    page.wait("!!document.querySelector('#resident-1124[data-online=true]')", PATIENCE).await;
+    page.click("#resident-1124").await;
+    page.click("#video-call").await;
+    let until = |what: &'static str, is: fn(&str) -> bool| {
+        let dir = dir.path().to_owned();
+        let asked = tokio::task::spawn_blocking(move || {
+            let start = std::time::Instant::now();
+            while !is(&residentctl(&dir, "status")) {
+                assert!(start.elapsed() < PATIENCE, "{what}: {}", residentctl(&dir, "status"));
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        async { asked.await.unwrap() }
+    };
+    until("it does not ring", |status| status.contains("\"phase\":\"ringing\"")).await;
+    residentctl(dir.path(), "accept");
+    let moving = "(async () => { const a = window.check().remote.frames; await new Promise(r => setTimeout(r, 500)); return window.check().remote.frames > a + 5; })()";
+    page.wait(moving, PATIENCE).await;
+    elsewhere.address("del", 2);
+    page.wait("(async () => { const a = window.check().remote.frames; await new Promise(r => setTimeout(r, 500)); return window.check().remote.frames === a; })()", PATIENCE).await;
+    elsewhere.address("add", 3);
+    let start = std::time::Instant::now();
+    page.wait(moving, PATIENCE).await;
+    println!("pictures again {:.1} s after the new address", start.elapsed().as_secs_f64());
+    until("not in the call any more", |status| status.contains("\"phase\":\"talking\"")).await;
+    page.click("#hang-up").await;
+    // The word that the page hung up may go to the old address: then its leaving the room ends the call.
+    until("the call does not end", |status| status.contains("\"call\":null")).await;
+    page.close().await;
+    browser.close().await;
+}
