@@ -101,7 +101,7 @@ pub struct Viewer(Mutex<Vec<Option<u16>>>);
 
 impl Viewer {
     pub fn look(&self, caps: &gst::CapsRef, buffer: &gst::BufferRef) {
-        let video = gst::Caps::from(caps.copy());
+        let video = caps.copy();
         let Ok(video) = VideoInfo::from_caps(&video) else { return };
         let Ok(frame) = VideoFrameRef::from_buffer_ref_readable(buffer, &video) else { return };
         let full = (video.width(), video.height()) == (WIDTH, HEIGHT);

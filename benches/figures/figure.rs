@@ -135,6 +135,7 @@ impl Figure {
 pub fn report(title: &str, figures: &[Figure]) {
     let peers: Vec<_> = figures.iter().filter_map(|f| f.peer.as_ref().map(|p| p.0)).collect();
     let mut shown = peers.clone();
+    shown.sort_unstable();
     shown.dedup();
     println!(
         "\n{title}\n  median (least–most) of the repetitions; beside {}",

@@ -18,8 +18,13 @@ mod figure;
 mod first_picture;
 mod foreign_events;
 mod idle;
+#[path = "../../tests/support/link.rs"]
+mod link;
+#[path = "../../tests/support/peers.rs"]
+mod peers;
 mod process;
 mod reconnect;
+mod repair;
 #[path = "../../tests/support/sockudo.rs"]
 #[allow(dead_code)] // the tests use more of it
 mod sockudo;
@@ -33,6 +38,7 @@ const GROUPS: &[(&str, fn())] = &[
     ("answer", answer::run),
     ("first_picture", first_picture::run),
     ("call", call::run),
+    ("repair", repair::run),
     ("foreign_events", foreign_events::run),
     ("reconnect", reconnect::run),
 ];
