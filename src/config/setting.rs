@@ -136,7 +136,7 @@ pub const SETTINGS: &[Setting] = &[
     s(
         "media.jitter_buffer",
         Kind::Integer(20, 400),
-        "100",
+        "60",
         "How long pictures and sound wait for packets at least, ms; repairs lengthen it.",
     ),
     s("media.echo_cancellation", Kind::Bool, "true", "Remove the television's sound from the microphone."),

@@ -72,7 +72,7 @@ impl Default for Config {
             min_bitrate: 100_000,
             power_saving: true,
             hardware: true,
-            jitter_buffer: Duration::from_millis(100),
+            jitter_buffer: Duration::from_millis(60),
             echo_cancellation: true,
             playback_delay: Duration::from_millis(80),
         }

@@ -11,7 +11,7 @@ const ASKING: Duration = Duration::from_millis(60);
 /// Growth when packets come late and the round trip is not known or does not explain it.
 const STEP: Duration = Duration::from_millis(40);
 /// At most one growth in this time: what is late now was late already before the last one.
-const SETTLE: Duration = Duration::from_millis(500);
+const SETTLE: Duration = Duration::from_millis(250);
 /// Good for so long: shorter by one step.
 const GOOD: Duration = Duration::from_secs(20);
 
@@ -41,11 +41,12 @@ impl Delay {
         (self.lost, self.late) = (lost, late);
         let before = self.now;
         if (came_late || missing) && self.grown.is_none_or(|t| now.saturating_duration_since(t) >= SETTLE) {
-            let asked = rtt.map_or(Duration::ZERO, |rtt| rtt + ASKING);
-            // What is lost for good is no reason to wait longer than a repair can take.
-            // What comes too late though there was time for its repair was lost twice.
-            let twice = rtt.map_or(Duration::ZERO, |rtt| (rtt + ASKING) * 2);
-            let step = if came_late { (self.now + STEP).max(twice) } else { Duration::ZERO };
+            // What is lost for good is no reason to wait longer than one repair takes; what came too late is one to wait for
+            // one repair more than there was time for: a repair is lost like everything else.
+            let repair = rtt.map_or(Duration::ZERO, |rtt| rtt + ASKING);
+            let one_more = if repair.is_zero() { 0 } else { u32::try_from(self.now.as_millis() / repair.as_millis()).unwrap_or(0) + 1 };
+            let asked = if came_late { repair * one_more } else { repair };
+            let step = if came_late { self.now + STEP } else { Duration::ZERO };
             self.now = self.now.max(asked).max(step).min(MOST.max(self.least));
             self.grown = Some(now);
         }
@@ -82,6 +83,7 @@ mod tests {
         let (mut delay, start, rtt) = (Delay::new(LEAST), Instant::now(), Some(Duration::from_millis(160)));
         delay.tick(start, 1, 0, rtt);
         assert_eq!(delay.tick(start + SETTLE, 2, 1, rtt), Some(Duration::from_millis(440)));
+        assert_eq!(delay.tick(start + SETTLE * 2, 3, 2, rtt), Some(MOST));
     }
 
     #[test]
