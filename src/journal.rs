@@ -2,7 +2,7 @@
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-/// Installs the logger. `level` is that of our own lines; see [`allowed`] for the libraries'.
+/// Installs the logger. `level` is that of our own lines; see `allowed` for the libraries'.
 pub fn install(level: LevelFilter) {
     let journal = systemd_journal_logger::connected_to_journal().then(systemd_journal_logger::JournalLog::new);
     let inner: Box<dyn Log> = match journal {

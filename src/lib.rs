@@ -10,7 +10,7 @@
 //!                   remote keys        timers, device changes
 //! ```
 //!
-//! One direction, one loop ([`agent`]). A [`line`] translates its platform's words into the few words of [`call`]; the
+//! One direction, one loop ([`agent`]). A [`line`](mod@line) translates its platform's words into the few words of [`call`]; the
 //! machine decides; the agent carries the decisions out. Nothing below the machine knows a platform, nothing in a line
 //! knows a television.
 //!
@@ -21,7 +21,7 @@
 //! | [`agent`] | the one loop: events in, actions out, supervision of the tasks | `call`, and the handles of the others |
 //! | [`daemon`] | from the configuration to a running agent | everything, once |
 //! | [`call`] | what a call is and what may happen next: state machine, consent. No I/O, no clock, no async | nothing |
-//! | [`line`] | how calls reach the box, a module a platform | network, `room`'s types |
+//! | [`line`](mod@line) | how calls reach the box, a module a platform | network, `room`'s types |
 //! | [`pusher`] | Pusher protocol 7: sans-I/O core and its driver | network |
 //! | [`room`] | where a call's media meets: signalling of the room | network, `media`'s peer |
 //! | [`media`] | the peer connection and its pipelines: camera and microphone out, picture and sound in | devices |

@@ -1,6 +1,6 @@
 //! The one loop: everything that happens comes in as an event, the call machine decides, its actions go out to the
 //! television, the line, the room and the media. It never waits: what takes time runs as a task of its own and comes back
-//! as an [`Outcome`]. `events.rs` says what each event means, `actions.rs` how each action is
+//! as an `Outcome`. `events.rs` says what each event means, `actions.rs` how each action is
 //! carried out.
 
 mod actions;

@@ -21,13 +21,13 @@ pub enum TriggerError {
     /// Client events are marked by their name.
     #[error("the name of a client event begins with client-")]
     NotAClientEvent,
-    /// Longer than [`EVENT_NAME`], or holding control characters.
+    /// Longer than the protocol's 200 characters, or holding control characters.
     #[error("the event's name is too long or not printable")]
     EventName,
     /// Only members of a channel that needs a signature may speak.
     #[error("client events are for private and presence channels")]
     PublicChannel,
-    /// More than [`DATA_BYTES`].
+    /// More than the protocol's 10 KiB.
     #[error("the data is longer than 10 KB")]
     TooLong,
     /// Connection or subscription is missing at the moment.

@@ -7,7 +7,7 @@
 //!                                   └─▶ path: ICE restart, weak, given up
 //! ```
 //!
-//! [`membership`] and everything below it but `socket` and `seat` is without I/O. This file drives it.
+//! `membership` and everything below it but `socket` and `seat` is without I/O. This file drives it.
 
 mod closed;
 mod membership;
