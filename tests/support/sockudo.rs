@@ -24,14 +24,16 @@ impl Sockudo {
     pub async fn start(activity: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut server = Self { child: None, port: 0, folder };
-        for _ in 0..5 {
+        for attempt in 0..8u64 {
+            // A machine that is short of something for a moment has it again a moment later.
+            tokio::time::sleep(Duration::from_millis(100 * attempt * attempt)).await;
             server.port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             server.configure(activity);
             if server.run().await {
                 return server;
             }
         }
-        panic!("sockudo does not start; see what `sockudo --config` says");
+        panic!("sockudo does not start: {}", server.words());
     }
 
     fn configure(&self, activity: u64) {
@@ -68,8 +70,8 @@ impl Sockudo {
             .arg(self.folder.path().join("config.json"))
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(self.log())
+            .stderr(self.log())
             .spawn();
         self.child = Some(child.unwrap_or_else(|error| panic!("{}: {error}; run `make tools`", program.display())));
         let patience = Instant::now() + Duration::from_secs(20);
@@ -84,7 +86,17 @@ impl Sockudo {
             // Nothing tells when it is ready.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("sockudo did not answer within 20 s");
+        panic!("sockudo did not answer within 20 s: {}", self.words());
+    }
+
+    fn log(&self) -> std::fs::File {
+        std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap()
+    }
+
+    /// The last of what it said.
+    fn words(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        text.lines().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
     /// Ends it as a crash would.
