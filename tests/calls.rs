@@ -127,7 +127,7 @@ async fn a_refused_room_token_is_a_declined_call_not_a_silent_one() {
 async fn waking_the_screen_for_an_announced_call_does_not_need_the_call() {
     let house = House::start("").await;
     let awake = async {
-        // The presence channel may be subscribed a little later than that of the calls.
+        // The presence channel is subscribed a little later than that of the calls.
         while house.lab.trigger("private-presence-7", "power_normal", &serde_json::json!({"set_top_box": 322, "force": true})) == 0 {
             tokio::task::yield_now().await;
         }
@@ -184,4 +184,21 @@ async fn the_callers_photograph_reaches_the_screen() {
         }
     };
     tokio::time::timeout(PATIENCE, arrived).await.expect("no photograph arrived");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_resident_is_seen_online_only_when_calls_can_arrive() {
+    for _ in 0..20 {
+        let lab = residentd_lab::Lab::start(residentd_lab::Options::default()).await.unwrap();
+        let mut caller = lab.caller("roger_chatta_admin");
+        let waiting = tokio::spawn(async move {
+            assert!(caller.presence(RESIDENT, true, PATIENCE).await, "not online");
+            // At once: the call must arrive.
+            caller.request(RESIDENT, &CallOptions::default());
+            caller
+        });
+        let house = House::on(lab, "", tempfile::tempdir().unwrap()).await;
+        waiting.await.unwrap();
+        house.scene("the ringing", ringing).await;
+    }
 }

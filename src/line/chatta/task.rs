@@ -40,6 +40,8 @@ pub struct Line {
     tls: Arc<rustls::ClientConfig>,
     rest: Rest,
     events: mpsc::Sender<(LineId, LineEvent)>,
+    /// The presence channel's signature, wanted while calls cannot arrive yet. One of a closed connection is refused and asked for anew.
+    held: Option<Signature>,
     outbox: VecDeque<LineEvent>,
     account: Option<Account>,
     /// Counts the logins.
@@ -72,6 +74,7 @@ impl Line {
         let backoff = || Backoff::new(FLOOR, times.login_retry.0, times.login_retry.1);
         Self {
             rest: Rest::new(&settings.api, tls.clone(), times.rest).expect("the daemon's TLS configuration is one of rustls"),
+            held: None,
             outbox: VecDeque::new(),
             account: None,
             logins: 0,
@@ -209,7 +212,6 @@ impl Line {
         let (call, presence) = (identity.call_channel(), identity.presence_channel());
         let bindings =
             vec![(call.clone(), identity.requested()), (call.clone(), identity.ended()), (presence.clone(), POWER_NORMAL.into())];
-        // Presence is asked for last: who sees the resident online may call.
         let mut channels = vec![call];
         channels.extend(self.settings.extra_channels.iter().cloned());
         channels.push(presence);
@@ -225,6 +227,10 @@ impl Line {
         let call = self.account.as_ref().map(|account| account.identity.call_channel()).unwrap_or_default();
         match news {
             News::Connected => log::debug!(line = self.name(); "connected"),
+            // Who sees the resident online may call: the presence channel waits until calls can arrive.
+            News::Authorise { socket, channel } if !self.online && self.is_presence(&channel) => {
+                self.held = Some(Signature { socket, channel });
+            }
             News::Authorise { socket, channel } => self.sign(Signature { socket, channel }, false),
             News::Subscribed { channel } if channel == call => {
                 self.online = true;
@@ -232,6 +238,9 @@ impl Line {
                 self.replies.online(now());
                 log::info!(line = self.name(); "online: calls arrive");
                 self.state(LineState::Online);
+                if let Some(presence) = self.held.take() {
+                    self.sign(presence, false);
+                }
             }
             News::Subscribed { channel } => log::info!(line = self.name(), channel = channel.as_str(); "subscribed"),
             News::Unsubscribed { channel, why, retry } => {
@@ -272,8 +281,13 @@ impl Line {
         }
     }
 
+    fn is_presence(&self, channel: &str) -> bool {
+        self.account.as_ref().is_some_and(|account| account.identity.presence_channel() == channel)
+    }
+
     fn down(&mut self, why: String, retry: Duration) {
         self.online = false;
+        self.held = None;
         self.replies.offline();
         self.state(LineState::Offline { why, retry });
     }
