@@ -11,7 +11,6 @@ MICROPHONE ?= test
 SPEAKER ?= tv
 SCREEN ?= driver
 LOG ?= info
-export PORT API_PORT PUSHER_PORT ROOMS_PORT CAMERA MICROPHONE SPEAKER SCREEN LOG
 
 .DEFAULT_GOAL := help
 .PHONY: help tools build demo demo-check test bench lint fmt clean
@@ -36,6 +35,16 @@ build: ## build the daemon and the lab
 	@tests/tools/prepare demo
 	cargo build --workspace --bins --locked
 
+# For the demonstration only: the servers that the tests start would take a PORT for theirs.
+demo: export PORT := $(PORT)
+demo: export API_PORT := $(API_PORT)
+demo: export PUSHER_PORT := $(PUSHER_PORT)
+demo: export ROOMS_PORT := $(ROOMS_PORT)
+demo: export CAMERA := $(CAMERA)
+demo: export MICROPHONE := $(MICROPHONE)
+demo: export SPEAKER := $(SPEAKER)
+demo: export SCREEN := $(SCREEN)
+demo: export LOG := $(LOG)
 demo: build ## start the lab and the daemon, and say where to look (Ctrl-C ends it)
 	@node tests/demo/start.mjs
 

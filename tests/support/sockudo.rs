@@ -69,6 +69,8 @@ impl Sockudo {
             .arg("--config")
             .arg(self.folder.path().join("config.json"))
             .current_dir(self.folder.path())
+            // It takes PORT and the like from there over its configuration.
+            .env_clear()
             .stdin(Stdio::null())
             .stdout(self.log())
             .stderr(self.log())
