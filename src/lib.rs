@@ -31,7 +31,7 @@
 //! | [`config`] | one typed, documented configuration | files |
 //! | [`health`] | readiness, watchdog | sd_notify |
 //! | [`journal`] | where log lines go | the journal |
-//! | [`net`] | TLS roots and reconnect delays, shared by everything that speaks to a network | network |
+//! | [`net`] | TLS roots, reconnect delays and a caller's photograph: what all that speaks to a network shares | network |
 
 pub mod agent;
 pub mod api;

@@ -94,7 +94,7 @@ pub struct LocalTracks {
     pub video: Option<String>,
 }
 
-/// What happens to a peer connection. [`PeerEvent::Failed`] and [`PeerEvent::Closed`] are final.
+/// What happens to a peer connection. [`PeerEvent::Closed`] is final.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerEvent {
     /// A local candidate, as it stands in a candidate line (`candidate:…`), of the latest local description.
