@@ -29,7 +29,14 @@ fn ringing() -> Scene {
     Scene::Ringing { call: CallId(1), caller, medium: Medium::Video }
 }
 
+/// A house whose television is linked.
 async fn house(page: u16) -> House {
+    let house = just_started(page).await;
+    house.set(|s| s.linked).await;
+    house
+}
+
+async fn just_started(page: u16) -> House {
     let lab = lab(page).await;
     let settings = Settings {
         control: Control::Lab(lab.tv_url()),
@@ -44,9 +51,7 @@ async fn house(page: u16) -> House {
     // Only its memory is used.
     let (memory, _) = Headless::new();
     let (commands, events) = tv::spawn(tv::Config::default(), opened.driver, memory.memory());
-    let house = House { lab, commands, events };
-    house.set(|s| s.linked).await;
-    house
+    House { lab, commands, events }
 }
 
 async fn lab(page: u16) -> Lab {
@@ -110,6 +115,17 @@ async fn a_call_wakes_rings_is_answered_by_a_key_and_the_set_is_put_back() {
     house.set(|s| s.power == Power::Standby && s.input == "tuner" && s.volume == 20).await;
     let pieces = |tv: &serde_json::Value| tv["sound"]["age_ms"].as_u64();
     house.report("the ring has stopped", |tv| pieces(tv).is_some_and(|age| age > 300)).await;
+    house.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_comes_before_the_television_has_said_how_it_is_is_put_back_too() {
+    let mut house = just_started(0).await;
+    house.tell(Command::Wake(CallId(1))).await;
+    assert_eq!(house.event().await, TvEvent::Woken(Wake::Woken));
+    house.tell(Command::Restore(CallId(1))).await;
+    assert_eq!(house.event().await, TvEvent::Restored(CallId(1)));
+    house.set(|s| s.power == Power::Standby && s.input == "tuner" && s.volume == 20).await;
     house.lab.stop().await;
 }
 

@@ -37,7 +37,8 @@ const LONGEST: usize = 4096;
 /// The set's side of the link.
 pub struct Lab {
     words: mpsc::Sender<String>,
-    state: watch::Receiver<TvState>,
+    /// Nothing while a link is being made, until the set has said how it is.
+    state: watch::Receiver<Option<TvState>>,
 }
 
 /// What the stage needs of the link.
@@ -56,7 +57,7 @@ pub struct Link {
 
 struct Ends {
     words: mpsc::Receiver<String>,
-    state: watch::Sender<TvState>,
+    state: watch::Sender<Option<TvState>>,
     picture: watch::Receiver<Option<Bytes>>,
     sound: mpsc::Receiver<Bytes>,
     tell: mpsc::Sender<DriverEvent>,
@@ -65,7 +66,7 @@ struct Ends {
 /// Starts the link; it ends when the [`Link`]'s `events` are dropped. Call it inside a tokio runtime.
 pub fn link(url: String) -> Link {
     let (words, of_words) = mpsc::channel(WORDS);
-    let (to_state, state) = watch::channel(TvState::UNKNOWN);
+    let (to_state, state) = watch::channel(None);
     let (to_picture, picture) = watch::channel(None);
     let (to_sound, sound) = mpsc::channel(SOUND);
     let (tell, events) = mpsc::channel(EVENTS);
@@ -73,10 +74,7 @@ pub fn link(url: String) -> Link {
     let known = state.clone();
     let pictures: JpegSink = Arc::new(move |jpeg: &[u8]| {
         to_picture.send_replace(Some(tagged(1, jpeg)));
-        match known.borrow().power {
-            Power::Unknown => Err("the lab's television is not connected; check that the lab runs".into()),
-            Power::On | Power::Standby => Ok(()),
-        }
+        if linked(&known) { Ok(()) } else { Err("the lab's television is not connected; check that the lab runs".into()) }
     });
     let waiting = Mutex::new(Vec::with_capacity(2 * PIECE));
     let sound: SampleSink = Arc::new(move |samples: &[i16]| {
@@ -89,6 +87,10 @@ pub fn link(url: String) -> Link {
         }
     });
     Link { lab: Lab { words, state }, pictures, sound, tell, events }
+}
+
+fn linked(state: &watch::Receiver<Option<TvState>>) -> bool {
+    state.borrow().as_ref().is_some_and(|s| s.power != Power::Unknown)
 }
 
 fn tagged(kind: u8, bytes: &[u8]) -> Bytes {
@@ -107,21 +109,24 @@ async fn run(url: String, mut ends: Ends) {
             Ok(Ok((socket, _))) => {
                 log::info!("the lab's television is connected");
                 said = false;
+                ends.state.send_replace(None);
                 let since = Instant::now();
                 serve(socket, &mut ends).await;
                 if since.elapsed() > Duration::from_secs(10) {
                     backoff.reset();
                 }
-                ends.state.send_replace(TvState::UNKNOWN);
+                ends.state.send_replace(Some(TvState::UNKNOWN));
                 if ends.tell.send(DriverEvent::Changed(TvState::UNKNOWN)).await.is_err() {
                     return;
                 }
                 log::warn!("the lab's television is gone; connecting again");
             }
-            Ok(Err(_)) | Err(_) if !std::mem::replace(&mut said, true) => {
-                log::warn!("the lab's television at {url} does not answer; tried again until it does");
+            Ok(Err(_)) | Err(_) => {
+                ends.state.send_replace(Some(TvState::UNKNOWN));
+                if !std::mem::replace(&mut said, true) {
+                    log::warn!("the lab's television at {url} does not answer; tried again until it does");
+                }
             }
-            Ok(Err(_)) | Err(_) => {}
         }
         // What was meant for a link that is down is out of date on the next.
         while ends.words.try_recv().is_ok() {}
@@ -155,7 +160,7 @@ async fn serve(socket: Socket, ends: &mut Ends) {
                 Some(Ok(Message::Text(text))) => {
                     if let Some(event) = understand(&text) {
                         if let DriverEvent::Changed(state) = &event {
-                            ends.state.send_replace(state.clone());
+                            ends.state.send_replace(Some(state.clone()));
                         }
                         if ends.tell.send(event).await.is_err() {
                             return;
@@ -207,7 +212,7 @@ fn understand(text: &str) -> Option<DriverEvent> {
 
 impl Lab {
     async fn say(&self, kind: &str, to: serde_json::Value) -> Result<(), Fault> {
-        if self.state.borrow().power == Power::Unknown {
+        if !linked(&self.state) {
             return Err(Fault("the lab's television is not connected".into()));
         }
         let word = serde_json::json!({"type": kind, "to": to}).to_string();
@@ -218,7 +223,11 @@ impl Lab {
 #[async_trait]
 impl Set for Lab {
     async fn state(&self) -> Result<TvState, Fault> {
-        Ok(self.state.borrow().clone())
+        // A call may come while the link is being made: what the set says first is what will be put back.
+        match self.state.clone().wait_for(Option::is_some).await {
+            Ok(state) => Ok(state.clone().unwrap_or(TvState::UNKNOWN)),
+            Err(_) => Err(Fault("the link to the lab's television has ended".into())),
+        }
     }
 
     async fn power(&self, on: bool) -> Result<(), Fault> {
