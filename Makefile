@@ -13,7 +13,7 @@ SCREEN ?= driver
 LOG ?= info
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo demo-check test bench lint fmt clean
+.PHONY: help tools build demo demo-check test units bench lint fmt clean
 
 help: ## these lines
 	@echo 'residentd: the resident'"'"'s end of a video call'
@@ -55,6 +55,10 @@ demo-check: ## the demonstration, driven by a real browser, without a display
 
 test: ## everything: format, lints, licences, unit, property, real servers, browser
 	@tests/tools/test
+
+units: ## the service: unit, user, directories, udev rules
+	cargo build --bins --locked
+	@tests/tools/units
 
 bench: ## the figures, beside their peers (FIGURES="idle answer": only these groups)
 	@tests/tools/prepare bench

@@ -66,22 +66,29 @@ pub fn follow_platform(config: &Config) -> FollowPlatform {
     FollowPlatform { locale: config.text("resident.locale").is_empty(), time_zone: config.text("resident.time_zone").is_empty() }
 }
 
-/// A secret from its configured file, else from the unit's credentials; surrounding white space is not part of it.
+/// A secret from its configured file, else from the unit's credentials: the sealed one, else the plain one (`.plain`);
+/// surrounding white space is not part of it, and nothing but white space is no secret.
 ///
 /// # Errors
 /// One line: which file, what is wrong, what to do.
 fn secret(config: &Config, key: &str, credential: &str) -> Result<Option<Zeroizing<String>>, String> {
     let named = config.path(key);
-    let credentials = || std::env::var_os("CREDENTIALS_DIRECTORY").map(|d| PathBuf::from(d).join(credential));
-    let Some(file) = named.clone().or_else(credentials) else { return Ok(None) };
-    match std::fs::read_to_string(&file).map(Zeroizing::new) {
-        Ok(text) => {
-            warn_if_readable(&file);
-            Ok(Some(Zeroizing::new(text.trim().to_owned())).filter(|t| !t.is_empty()))
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|_| named.is_none());
+    let of_unit = directory.iter().flat_map(|d| [d.join(credential), d.join(format!("{credential}.plain"))]);
+    for file in named.iter().cloned().chain(of_unit) {
+        match std::fs::read_to_string(&file).map(Zeroizing::new) {
+            Ok(text) => {
+                warn_if_readable(&file);
+                let text = Zeroizing::new(text.trim().to_owned());
+                if !text.is_empty() {
+                    return Ok(Some(text));
+                }
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && named.is_none() => {}
+            Err(e) => return Err(format!("{key}: {} cannot be read: {e}; write the secret into it and chmod 600", file.display())),
         }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(None),
-        Err(e) => Err(format!("{key}: {} cannot be read: {e}; write the secret into it and chmod 600", file.display())),
     }
+    Ok(None)
 }
 
 fn warn_if_readable(file: &Path) {

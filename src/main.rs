@@ -5,6 +5,7 @@ use residentd::config::{self, Config, Sources};
 use residentd::{daemon, journal};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The resident's end of a video call.
@@ -28,7 +29,8 @@ struct Arguments {
     reference: bool,
 }
 
-/// EX_CONFIG of sysexits.h: starting again will not help, the service manager should not try.
+/// EX_CONFIG of sysexits.h: what is wrong stands on standard error. The unit starts it again all the same, ever more seldom:
+/// the file may be corrected, or its file system mounted later.
 const BAD_CONFIGURATION: u8 = 78;
 
 /// Keeps what a call took from staying with the process for ever: glibc gives each thread an arena of its own and returns
@@ -68,7 +70,12 @@ fn main() -> ExitCode {
     }
     journal::install(config.text("log.level").parse().expect("the table of settings lists only levels"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
-    let ended = runtime.map_err(|e| format!("no runtime: {e}")).and_then(|r| r.block_on(run(config)));
+    let ended = runtime.map_err(|e| format!("no runtime: {e}")).and_then(|runtime| {
+        let ended = runtime.block_on(run(config));
+        // A device that hangs while it is closed must not hold up an orderly stop: the kernel closes it with the process.
+        runtime.shutdown_timeout(Duration::from_millis(200));
+        ended
+    });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
