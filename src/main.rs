@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use residentd::config::{self, Config, Sources};
-use residentd::{daemon, journal};
+use residentd::{daemon, health, journal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -95,5 +95,9 @@ async fn run(config: Config) -> Result<(), String> {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
         stopper.cancel();
     });
-    daemon::start(config).await?.run(stop).await
+    let agent = daemon::start(config).await?;
+    let watchdog = tokio::spawn(health::watchdog());
+    let ended = agent.run(stop).await;
+    watchdog.abort();
+    ended
 }

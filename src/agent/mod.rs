@@ -96,6 +96,8 @@ struct Loop {
     ticket: Option<(CallId, Ticket)>,
     /// What takes time.
     tasks: JoinSet<Option<Outcome>>,
+    /// What systemd shows of us.
+    said: String,
 }
 
 impl Agent {
@@ -104,9 +106,8 @@ impl Agent {
     /// # Errors
     /// When a part of the daemon ended by itself, which is a defect: the service manager starts it anew.
     pub async fn run(self, stop: CancellationToken) -> Result<(), String> {
-        let watchdog = crate::health::watchdog();
-        let mut l = Loop { agent: self, running: None, ticket: None, tasks: JoinSet::new() };
-        let mut pulse = watchdog.map(tokio::time::interval);
+        let beat = crate::health::supervise("agent");
+        let mut l = Loop { agent: self, running: None, ticket: None, tasks: JoinSet::new(), said: String::new() };
         l.recover();
         loop {
             l.publish();
@@ -115,7 +116,7 @@ impl Agent {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return l.farewell().await,
-                () = tick(&mut pulse) => crate::health::alive(),
+                () = beat.asked() => {}
                 event = l.agent.tv_events.recv() => match event {
                     Some(event) => l.on_tv(event),
                     None => return Err("the television's task ended by itself".into()),
@@ -166,15 +167,6 @@ async fn sleep_until(deadline: Option<Instant>) {
     }
 }
 
-async fn tick(pulse: &mut Option<tokio::time::Interval>) {
-    match pulse {
-        Some(pulse) => {
-            pulse.tick().await;
-        }
-        None => std::future::pending().await,
-    }
-}
-
 /// What the running call tells.
 enum OfCall {
     Room(RoomEvent),
@@ -220,13 +212,18 @@ impl Loop {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let now = self.agent.machine.snapshot();
         self.agent.status.send_if_modified(|s| {
             let changed = s.now != now;
             s.now = now;
             changed
         });
+        let words = crate::health::words(&self.agent.status.borrow());
+        if words != self.said {
+            crate::health::status(&words);
+            self.said = words;
+        }
     }
 
     async fn farewell(mut self) -> Result<(), String> {

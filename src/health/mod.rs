@@ -1,5 +1,11 @@
 //! Readiness, status line and watchdog towards systemd. Without systemd (no `NOTIFY_SOCKET`) everything here does nothing.
 
+pub mod beat;
+mod words;
+
+pub use beat::{Beat, supervise};
+pub use words::words;
+
 use sd_notify::NotifyState;
 use std::time::Duration;
 
@@ -13,19 +19,36 @@ pub fn status(words: &str) {
     notify(&[NotifyState::Status(words)]);
 }
 
+/// The configuration is being read anew; [`ready`] ends it.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(e) => log::debug!("the system has no clock for systemd: {e}"),
+    }
+}
+
 /// An orderly stop has begun.
 pub fn stopping() {
-    notify(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: saying goodbye and putting the television back")]);
 }
 
-/// How often [`alive`] is to be called, if systemd watches: a third of its patience.
-pub fn watchdog() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|patience| patience / 3)
+/// For how long systemd waits for a ping, if it watches.
+pub fn patience() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
 }
 
-/// The loop made progress.
-pub fn alive() {
-    notify(&[NotifyState::Watchdog]);
+/// Pings systemd as long as every supervised loop makes progress. Never ends; comes back at once where nobody watches.
+pub async fn watchdog() {
+    let Some(patience) = patience() else { return };
+    let silent = |who: &[String]| match who {
+        [] => log::info!("every part of the daemon makes progress again"),
+        who => log::error!(
+            "stuck: {}; systemd starts the daemon anew if that lasts {} s; please report this with the log",
+            who.join(", "),
+            patience.as_secs()
+        ),
+    };
+    beat::watch(patience, || notify(&[NotifyState::Watchdog]), silent).await;
 }
 
 fn notify(states: &[NotifyState<'_>]) {

@@ -95,9 +95,11 @@ struct Television {
 impl Television {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>, mut told: mpsc::Receiver<DriverEvent>) {
         let mut driver_alive = true;
+        let beat = crate::health::supervise("television");
         loop {
             tokio::select! {
                 biased;
+                () = beat.asked() => {}
                 event = told.recv(), if driver_alive => match event {
                     Some(event) => self.driver(event).await,
                     None => driver_alive = false,

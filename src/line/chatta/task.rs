@@ -10,6 +10,7 @@ use super::intake::{Intake, Word};
 use super::replies::Replies;
 use super::rest::Rest;
 use crate::call::LineId;
+use crate::health::{Beat, supervise};
 use crate::line::{LineCommand, LineEvent, LineState};
 use crate::net::backoff::Backoff;
 use crate::pusher::{Client, News, Outcome, Plan, Trigger};
@@ -62,6 +63,7 @@ pub struct Line {
     jobs: JoinSet<Done>,
     replies: Replies,
     intake: Intake,
+    beat: Beat,
 }
 
 fn now() -> Instant {
@@ -92,6 +94,7 @@ impl Line {
             jobs: JoinSet::new(),
             replies: Replies::new(times.keep_reply, times.keep_reply_online),
             intake: Intake::default(),
+            beat: supervise(&format!("line {}", settings.id.0)),
             settings,
             tls,
             events,
@@ -153,6 +156,7 @@ impl Line {
                     continue;
                 }
                 command = commands.recv(), if staying => Step::Command(command),
+                () = self.beat.asked() => continue,
                 news = next(&mut self.client), if self.outbox.len() < OUTBOX || !staying => Step::News(news),
                 Some(done) = self.jobs.join_next() => Step::Done(done),
                 () = until(deadline) => Step::Time,
