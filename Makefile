@@ -13,7 +13,7 @@ SCREEN ?= driver
 LOG ?= info
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo demo-check test units bench lint fmt clean
+.PHONY: help tools build demo demo-check test units bench lint fmt clean yocto-check
 
 help: ## these lines
 	@echo 'residentd: the resident'"'"'s end of a video call'
@@ -66,6 +66,10 @@ bench: ## the figures, beside their peers (FIGURES="idle answer": only these gro
 
 lint: ## format, clippy, licences
 	@tests/tools/test lint
+
+yocto-check: ## the Yocto layer: parse, lint, freshness (OE_CORE=… META_OE=… BITBAKE=…: a whole parse and a dry run)
+	@tests/tools/prepare yocto
+	@yocto/check/run
 
 fmt: ## format the sources
 	cargo fmt --all

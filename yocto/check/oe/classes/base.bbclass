@@ -1,0 +1,4 @@
+# stands in for the class of that name
+do_install() {
+    :
+}
