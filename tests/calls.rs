@@ -124,6 +124,29 @@ async fn a_refused_room_token_is_a_declined_call_not_a_silent_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_room_token_is_got_while_it_rings_and_asked_for_again_when_that_failed() {
+    let token = |status, times| Fault::Rest { route: "video-token".into(), status, delay_ms: 0, break_json: false, times };
+    for ahead in [true, false] {
+        let house = House::start("").await;
+        let mut asked = house.lab.events();
+        if !ahead {
+            house.lab.fault(&token(Some(500), Some(1)));
+        }
+        let mut caller = house.lab.caller("roger_chatta_admin");
+        caller.request(RESIDENT, &CallOptions::default());
+        house.scene("the ringing", ringing).await;
+        let answered = async { while !asked.recv().await.unwrap().what.contains("video-token") {} };
+        tokio::time::timeout(PATIENCE, answered).await.expect("the token is not asked for while it rings");
+        if ahead {
+            // The answer may still be on its way to the box; once it was given, later refusals do not matter.
+            house.lab.fault(&token(Some(500), None));
+        }
+        house.tv.press(Key::Ok).await;
+        assert_eq!(caller.reply(PATIENCE).await.expect("no reply").kind, ReplyKind::Accepted, "token got ahead: {ahead}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waking_the_screen_for_an_announced_call_does_not_need_the_call() {
     let house = House::start("").await;
     let awake = async {

@@ -49,13 +49,24 @@ impl Loop {
         count
     }
 
+    /// The machine wants the way into the room: it is there already, or on its way, or asked for now.
     pub(super) fn prepare(&mut self, call: CallId, offer: Offer) {
-        let Some(line) = self.line(&offer) else {
-            let why = "the line is gone; restart residentd".to_owned();
-            self.tasks.spawn(async move { Some(Outcome::Ticket(call, Err(why))) });
-            return;
-        };
+        match self.entry.as_mut().filter(|e| e.call == call && e.reference == offer.reference) {
+            Some(Entry { ticket: Some(_), .. }) => self.agent.machine.handle(now(), Event::Prepared(call, Ok(()))),
+            Some(entry) => entry.wanted = true,
+            None => self.ask(call, offer, true),
+        }
+    }
+
+    /// Asks the line for the way into the offer's room.
+    pub(super) fn ask(&mut self, call: CallId, offer: Offer, wanted: bool) {
+        let reference = offer.reference.clone();
+        self.entry = Some(Entry { call, reference: reference.clone(), ticket: None, ahead: !wanted, wanted });
+        let line = self.line(&offer);
         self.tasks.spawn(async move {
+            let Some(line) = line else {
+                return Some(Outcome::Ticket(call, reference, Err("the line is gone; restart residentd".into())));
+            };
             let (answer, answered) = oneshot::channel();
             let asked = async {
                 line.commands.send(LineCommand::Ticket { offer, answer }).await.ok()?;
@@ -66,7 +77,7 @@ impl Loop {
                 Ok(None) => Err("the line ended; restart residentd".into()),
                 Err(_) => Err(format!("the line did not answer within {} s; check its state", TICKET.as_secs())),
             };
-            Some(Outcome::Ticket(call, ticket))
+            Some(Outcome::Ticket(call, reference, ticket))
         });
     }
 
@@ -94,7 +105,7 @@ impl Loop {
     pub(super) fn connect(&mut self, call: CallId, camera: bool) {
         let (to_room_events, room_events) = mpsc::channel(64);
         let (to_media_events, media_events) = mpsc::channel(64);
-        let ticket = self.ticket.take().filter(|(c, _)| *c == call).map(|(_, t)| t);
+        let ticket = self.entry.take().filter(|e| e.call == call).and_then(|e| e.ticket);
         let (config, outputs, events) = (self.agent.media.clone(), self.agent.outputs.clone(), to_media_events.clone());
         self.running = Some(Running {
             call,
@@ -156,6 +167,7 @@ impl Loop {
     }
 
     pub(super) fn record(&mut self, record: Record) {
+        self.entry.take_if(|e| e.call == record.call);
         log::info!(
             CALL_ID = record.call.0, LINE = record.caller.line.0.as_str(), CALLER_ID = record.caller.id.0.as_str();
             "call over: {:?}", record.ending

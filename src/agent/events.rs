@@ -22,7 +22,8 @@ impl Loop {
                 self.look_at_devices();
                 self.happened(Happening::Offered { caller: offer.caller.clone(), medium: offer.medium });
                 let caller = offer.caller.clone();
-                self.tell(Event::Offered(offer));
+                self.tell(Event::Offered(offer.clone()));
+                self.ask_ahead(offer);
                 self.fetch_photo(caller);
             }
             LineEvent::Withdrawn(withdrawal) => {
@@ -45,6 +46,16 @@ impl Loop {
                     self.tell(Event::ReplyUncertain(call));
                 }
             }
+        }
+    }
+
+    /// While it rings, the way into the room is got already.
+    fn ask_ahead(&mut self, offer: Offer) {
+        let Some((call, current)) = self.agent.machine.current() else { return };
+        let known = self.entry.as_ref().is_some_and(|e| e.call == call && e.reference == offer.reference);
+        let running = self.running.as_ref().is_some_and(|r| r.call == call);
+        if *current == offer && !known && !running {
+            self.ask(call, offer, false);
         }
     }
 
@@ -162,13 +173,28 @@ impl Loop {
 
     pub(super) fn on_outcome(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Ticket(call, Ok(ticket)) => {
-                self.ticket = Some((call, ticket));
-                self.tell(Event::Prepared(call, Ok(())));
-            }
-            Outcome::Ticket(call, Err(why)) => {
-                log::warn!(CALL_ID = call.0; "the call cannot be prepared: {why}");
-                self.tell(Event::Prepared(call, Err(why)));
+            Outcome::Ticket(call, reference, result) => {
+                let Some(entry) = self.entry.as_mut().filter(|e| e.call == call && e.reference == reference) else { return };
+                match result {
+                    Ok(ticket) => {
+                        entry.ticket = Some(ticket);
+                        if entry.wanted {
+                            self.tell(Event::Prepared(call, Ok(())));
+                        }
+                    }
+                    Err(why) => {
+                        log::warn!(CALL_ID = call.0; "no way into the call's room: {why}");
+                        let Entry { ahead, wanted, .. } = *entry;
+                        self.entry = None;
+                        let offer = self.agent.machine.current().filter(|(current, _)| *current == call).map(|(_, offer)| offer.clone());
+                        match offer {
+                            Some(offer) if wanted && ahead => self.ask(call, offer, true),
+                            _ if wanted => drop(self.tell(Event::Prepared(call, Err(why)))),
+                            // Asked again when the call is answered.
+                            _ => {}
+                        }
+                    }
+                }
             }
             Outcome::Session(call, Ok(session)) => match self.running.as_mut().filter(|r| r.call == call) {
                 Some(running) => {

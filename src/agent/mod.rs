@@ -7,7 +7,7 @@ mod actions;
 mod events;
 
 use crate::api::{Happening, LineStatus, Request, Status};
-use crate::call::{Action, CallId, Caller, Event, LineId, Machine, Now, Offer, Record, Reply, RoomEvent};
+use crate::call::{Action, CallId, Caller, Event, LineId, Machine, Now, Offer, Record, Reference, Reply, RoomEvent};
 use crate::line::{LineCommand, LineEvent, LineHandle, LineState};
 use crate::media::session::{self, Session};
 use crate::media::{MediaEvent, Outputs};
@@ -71,7 +71,7 @@ pub struct FollowPlatform {
 
 /// What a task of the agent brought back.
 enum Outcome {
-    Ticket(CallId, Result<Ticket, String>),
+    Ticket(CallId, Reference, Result<Ticket, String>),
     Session(CallId, Result<Session, session::MediaError>),
 }
 
@@ -88,12 +88,25 @@ struct Running {
     _media_open: mpsc::Sender<MediaEvent>,
 }
 
+/// The way into the room of the call at hand. It is asked for as soon as it rings, so that nobody waits for the platform
+/// once a key was pressed; no device has anything to do with it.
+struct Entry {
+    call: CallId,
+    /// Of the offer it was asked for.
+    reference: Reference,
+    /// Nothing while it is asked for.
+    ticket: Option<Ticket>,
+    /// It was asked for before the machine wanted it: a failure of that is not the end.
+    ahead: bool,
+    /// The machine waits for it.
+    wanted: bool,
+}
+
 /// The loop's own state beside what it was given.
 struct Loop {
     agent: Agent,
     running: Option<Running>,
-    /// The ticket of the call that is being answered.
-    ticket: Option<(CallId, Ticket)>,
+    entry: Option<Entry>,
     /// What takes time.
     tasks: JoinSet<Option<Outcome>>,
     /// What systemd shows of us.
@@ -107,7 +120,7 @@ impl Agent {
     /// When a part of the daemon ended by itself, which is a defect: the service manager starts it anew.
     pub async fn run(self, stop: CancellationToken) -> Result<(), String> {
         let beat = crate::health::supervise("agent");
-        let mut l = Loop { agent: self, running: None, ticket: None, tasks: JoinSet::new(), said: String::new() };
+        let mut l = Loop { agent: self, running: None, entry: None, tasks: JoinSet::new(), said: String::new() };
         l.recover();
         loop {
             l.publish();
