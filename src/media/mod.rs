@@ -5,7 +5,8 @@
 //! [`crate::call::Action::Connect`].
 
 pub mod adapt;
-mod camera;
+pub mod camera;
+pub mod devices;
 pub mod peer;
 pub(crate) mod pipeline;
 mod relay;

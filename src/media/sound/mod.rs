@@ -1,6 +1,7 @@
 //! Sound of the box: [`microphone`] and its [`echo`] canceller, the [`speaker`] that mixes what the callers say, and the
 //! [`player`] of ring and notice tones.
 
+pub mod devices;
 pub mod echo;
 pub mod microphone;
 pub mod player;

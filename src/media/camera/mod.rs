@@ -1,6 +1,11 @@
 //! The camera: frames of one size, from a device or a test picture, to whoever takes them. When the device goes away
 //! a placeholder picture takes its place until it is back.
 
+pub mod choice;
+pub mod device;
+pub mod offer;
+mod trouble;
+
 use super::pipeline::{Closing, Time};
 use super::session::{CameraSource, Config};
 use super::source::{Fate, Plan, Source, lock};
@@ -141,19 +146,7 @@ pub fn frame_caps(config: &Config) -> gst::Caps {
 
 /// What to try when this is the reason.
 fn lost(device: &str, reason: &str) -> String {
-    let lower = reason.to_lowercase();
-    let advice = if lower.contains("no space left") {
-        "the USB bus has no bandwidth left: use another port without a hub, or a smaller picture"
-    } else if lower.contains("busy") {
-        "another program has it open: end that program"
-    } else if lower.contains("permission") {
-        "the daemon's user must be in the group `video`"
-    } else if lower.contains("no such") || lower.contains("cannot identify") {
-        "plug it in, or choose another device in the configuration"
-    } else {
-        "pull its plug and put it in again, or try another cable or port"
-    };
-    format!("camera {device}: {reason}; {advice}")
+    format!("camera {device}: {reason}; {}", trouble::advice(&reason.to_lowercase()))
 }
 
 /// Ways to open the configured camera, best first.
