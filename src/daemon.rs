@@ -4,7 +4,7 @@ use crate::agent::{Agent, FollowPlatform};
 use crate::api::{self, Status};
 use crate::call::consent::{Automatic, Consent, Listed, Who};
 use crate::call::{Devices, Limits, LineId, Machine};
-use crate::config::Config;
+use crate::config::{Config, credential_places};
 use crate::line::chatta;
 use crate::media::peer::PeerConfig;
 use crate::media::{Codec, Outputs, session};
@@ -66,26 +66,26 @@ pub fn follow_platform(config: &Config) -> FollowPlatform {
     FollowPlatform { locale: config.text("resident.locale").is_empty(), time_zone: config.text("resident.time_zone").is_empty() }
 }
 
-/// A secret from its configured file, else from the unit's credentials: the sealed one, else the plain one (`.plain`);
-/// surrounding white space is not part of it, and nothing but white space is no secret.
+/// A secret from its configured file, else from the credentials: the sealed one, else the plain one (`.plain`); surrounding
+/// white space is not part of it, and nothing but white space is no secret.
 ///
 /// # Errors
 /// One line: which file, what is wrong, what to do.
 fn secret(config: &Config, key: &str, credential: &str) -> Result<Option<Zeroizing<String>>, String> {
-    let named = config.path(key);
-    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|_| named.is_none());
-    let of_unit = directory.iter().flat_map(|d| [d.join(credential), d.join(format!("{credential}.plain"))]);
-    for file in named.iter().cloned().chain(of_unit) {
-        match std::fs::read_to_string(&file).map(Zeroizing::new) {
-            Ok(text) => {
-                warn_if_readable(&file);
-                let text = Zeroizing::new(text.trim().to_owned());
-                if !text.is_empty() {
-                    return Ok(Some(text));
-                }
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && named.is_none() => {}
-            Err(e) => return Err(format!("{key}: {} cannot be read: {e}; write the secret into it and chmod 600", file.display())),
+    let read = |file: &Path| std::fs::read_to_string(file).map(Zeroizing::new).map(|text| Zeroizing::new(text.trim().to_owned()));
+    if let Some(file) = config.path(key) {
+        let text =
+            read(&file).map_err(|e| format!("{key}: {} cannot be read: {e}; write the secret into it and chmod 600", file.display()))?;
+        warn_if_readable(&file);
+        return Ok(Some(text).filter(|t| !t.is_empty()));
+    }
+    for file in credential_places().flat_map(|place| [place.join(credential), place.join(format!("{credential}.plain"))]) {
+        match read(&file) {
+            Ok(text) if text.is_empty() => {}
+            Ok(text) => return Ok(Some(text)),
+            // Another user's credentials are none of ours.
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied) => {}
+            Err(e) => return Err(format!("the credential {} cannot be read: {e}", file.display())),
         }
     }
     Ok(None)
@@ -208,7 +208,8 @@ fn state_directory(config: &Config) -> PathBuf {
     config.path("state.directory").or_else(unit).unwrap_or_else(|| "/var/lib/residentd".into())
 }
 
-fn socket(config: &Config) -> PathBuf {
+/// Where the local API is.
+pub fn socket(config: &Config) -> PathBuf {
     let unit = std::env::var_os("RUNTIME_DIRECTORY").map_or_else(|| PathBuf::from("/run/residentd"), PathBuf::from);
     config.path("api.socket").unwrap_or_else(|| unit.join("residentd.sock"))
 }

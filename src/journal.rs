@@ -9,9 +9,19 @@ pub fn install(level: LevelFilter) {
         Some(Ok(journal)) => Box::new(journal),
         _ => Box::new(env_logger::Builder::new().filter_level(LevelFilter::Trace).format_timestamp_millis().build()),
     };
-    if log::set_boxed_logger(Box::new(Quieter { inner, level })).is_ok() {
-        log::set_max_level(level);
+    if log::set_boxed_logger(Box::new(Quieter { inner })).is_ok() {
+        set_level(level);
     }
+}
+
+/// Up to which level our own lines are logged now.
+pub fn level() -> LevelFilter {
+    log::max_level()
+}
+
+/// Another level, until the next one or a restart.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
 }
 
 /// The level up to which lines of this target are let through. What a technician needs to know we say ourselves, once and
@@ -30,12 +40,11 @@ fn allowed(target: &str, level: LevelFilter) -> LevelFilter {
 
 struct Quieter {
     inner: Box<dyn Log>,
-    level: LevelFilter,
 }
 
 impl Log for Quieter {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= allowed(metadata.target(), self.level)
+        metadata.level() <= allowed(metadata.target(), level())
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -28,15 +28,19 @@
 //! | [`tv`] | the television: power, input, volume, what is on the screen, keys | devices |
 //! | [`store`] | what outlives a restart | the state directory |
 //! | [`api`] | the local HTTP API on a Unix socket | the local socket |
+//! | [`arguments`] | the arguments of `residentd` | nothing |
+//! | [`ctl`] | `residentctl`, the technician's command: a client of `api` | the local socket, files |
 //! | [`config`] | one typed, documented configuration | files |
-//! | [`health`] | readiness, watchdog | sd_notify |
+//! | [`health`] | readiness, watchdog, what `residentctl doctor` checks | sd_notify |
 //! | [`journal`] | where log lines go | the journal |
 //! | [`net`] | TLS roots, reconnect delays and a caller's photograph: what all that speaks to a network shares | network |
 
 pub mod agent;
 pub mod api;
+pub mod arguments;
 pub mod call;
 pub mod config;
+pub mod ctl;
 pub mod daemon;
 pub mod health;
 pub mod journal;

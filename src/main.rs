@@ -1,33 +1,12 @@
 //! `residentd`: arguments, configuration, journal, readiness, run, orderly stop.
 
 use clap::Parser;
+use residentd::arguments::Arguments;
 use residentd::config::{self, Config, Sources};
 use residentd::{daemon, health, journal};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-
-/// The resident's end of a video call.
-#[derive(Parser)]
-#[command(version, about)]
-struct Arguments {
-    /// Read only this configuration file instead of the system's places.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Set one value over all files, e.g. `--set call.ring=30`.
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// Check the configuration, print every mistake, and end.
-    #[arg(long)]
-    check_config: bool,
-    /// Print the effective values and where each came from, and end.
-    #[arg(long)]
-    show_config: bool,
-    /// Print the reference page of all settings, and end.
-    #[arg(long)]
-    reference: bool,
-}
 
 /// EX_CONFIG of sysexits.h: what is wrong stands on standard error. The unit starts it again all the same, ever more seldom:
 /// the file may be corrected, or its file system mounted later.

@@ -9,9 +9,11 @@
 //! | `GET /v1/calls?limit=20` | the call log, newest first |
 //! | `GET /v1/statistics` | the running call's figures; 404 without a call |
 //! | `POST /v1/accept`, `/v1/decline`, `/v1/end`, `/v1/mute` | 204; 409 when there is nothing it could apply to |
+//! | `GET /v1/log-level` | `{"level":"info"}` |
+//! | `PUT /v1/log-level` | the same back: 204, until the next change or a restart |
 //! | `POST /v1/keys/{key}` | as if pressed on the remote control; 403 unless `api.keys` is set |
 //!
-//! Whoever can open the socket (owner and group, mode 0660) may read; only root and the daemon's own user may `POST`.
+//! Whoever can open the socket (owner and group, mode 0660) may read; only root and the daemon's own user may change something.
 
 mod socket;
 
@@ -159,6 +161,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/end", post(|State(api): State<Api>| press(api, Press::HangUp)))
         .route("/v1/mute", post(|State(api): State<Api>| press(api, Press::Mute)))
         .route("/v1/keys/{key}", post(key))
+        .route("/v1/log-level", get(|| async { Json(LogLevel { level: level_name(crate::journal::level()) }) }).put(set_log_level))
         .layer(axum::middleware::from_fn(socket::only_the_owner_changes))
         .with_state(api)
 }
@@ -186,6 +189,24 @@ async fn key(State(api): State<Api>, Path(key): Path<String>) -> Result<StatusCo
     }
     let known = ask(&api, |answer| Request::Key(key, answer)).await?;
     Ok(if known { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND })
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct LogLevel {
+    level: String,
+}
+
+fn level_name(level: log::LevelFilter) -> String {
+    level.as_str().to_ascii_lowercase()
+}
+
+async fn set_log_level(Json(wanted): Json<LogLevel>) -> StatusCode {
+    let Ok(level) = wanted.level.parse::<log::LevelFilter>() else { return StatusCode::UNPROCESSABLE_ENTITY };
+    let before = crate::journal::level();
+    crate::journal::set_level(level.max(before));
+    log::info!("the log level is {} now, and was {}", level_name(level), level_name(before));
+    crate::journal::set_level(level);
+    StatusCode::NO_CONTENT
 }
 
 #[derive(serde::Deserialize)]

@@ -16,6 +16,15 @@ pub struct Config {
     values: Values,
 }
 
+/// Folders where credentials are looked for: what systemd hands the unit; outside of it those of the running unit, and
+/// where `residentctl provision` puts them, which also serves boxes without systemd.
+pub fn credential_places() -> impl Iterator<Item = PathBuf> {
+    let given = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let usual = ["/run/credentials/residentd.service", "/etc/residentd/credentials"].map(PathBuf::from);
+    let usual = if given.is_some() { None } else { Some(usual) };
+    given.into_iter().chain(usual.into_iter().flatten())
+}
+
 /// Every mistake found, one a line.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
@@ -40,7 +49,10 @@ impl Config {
         let mut found = Vec::new();
         let mut wrong = |key: &str, what: &str| found.push(Mistake { origin: self.entry(key).1.clone(), what: format!("{key} {what}") });
         let reachable = !self.text("line.chatta.username").is_empty() || !self.text("line.chatta.token_file").is_empty();
-        if self.flag("line.chatta.enabled") && !reachable && std::env::var_os("CREDENTIALS_DIRECTORY").is_none() {
+        if self.flag("line.chatta.enabled")
+            && !reachable
+            && !credential_places().any(|place| place.join("chatta-token").try_exists().unwrap_or(true))
+        {
             wrong("line.chatta.enabled", "is true, but there is neither line.chatta.username nor a token; give one of them");
         }
         if self.text("consent.automatic") == "listed" && self.list("consent.callers").is_empty() {
@@ -109,17 +121,22 @@ impl Config {
         u64::try_from(self.integer(key)).ok().filter(|n| *n > 0)
     }
 
+    /// Every setting in the order of the table: key, effective value, where it came from.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, &Value, &Origin)> {
+        setting::SETTINGS.iter().map(|s| {
+            let (value, origin) = self.entry(s.key);
+            (s.key, value, origin)
+        })
+    }
+
     /// Effective values with their origins, one `key = value  # origin` a line.
     pub fn show(&self) -> String {
-        let line = |s: &setting::Setting| {
-            let (value, origin) = self.entry(s.key);
-            format!("{} = {}  # {origin}\n", s.key, written(value))
-        };
-        setting::SETTINGS.iter().map(line).collect()
+        self.entries().map(|(key, value, origin)| format!("{key} = {}  # {origin}\n", written(value))).collect()
     }
 }
 
-fn written(value: &Value) -> String {
+/// A value as it stands in a file (TOML).
+pub fn written(value: &Value) -> String {
     match value {
         Value::Text(text) => format!("{text:?}"),
         Value::Integer(n) => n.to_string(),

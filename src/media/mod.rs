@@ -9,7 +9,7 @@ pub mod camera;
 pub mod devices;
 pub mod peer;
 pub(crate) mod pipeline;
-mod relay;
+pub mod relay;
 pub mod session;
 pub mod sound;
 mod source;

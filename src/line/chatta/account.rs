@@ -53,7 +53,8 @@ pub async fn renew(rest: Rest, settings: Arc<Settings>, last: Option<Account>, r
     }
 }
 
-fn assemble(settings: &Settings, login: Login, known: Option<&Identity>, fresh: bool) -> Result<Account, String> {
+/// From an answer of the platform and what the configuration says.
+pub fn assemble(settings: &Settings, login: Login, known: Option<&Identity>, fresh: bool) -> Result<Account, String> {
     let missing = |what: &str| format!("the login does not tell the {what}; set it in the line's configuration");
     let customer = settings.customer.or(login.customer).or(known.map(|k| k.customer)).ok_or_else(|| missing("customer's id"))?;
     let resident = settings.resident.or(login.resident).or(known.map(|k| k.resident)).ok_or_else(|| missing("resident's id"))?;

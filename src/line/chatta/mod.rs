@@ -6,6 +6,7 @@
 mod account;
 mod events;
 mod intake;
+pub mod probe;
 mod replies;
 mod rest;
 mod settings;

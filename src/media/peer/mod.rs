@@ -20,7 +20,7 @@ mod incoming;
 mod nack;
 mod outgoing;
 mod rtx;
-mod servers;
+pub(super) mod servers;
 mod statistics;
 mod streams;
 mod wire;

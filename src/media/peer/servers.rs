@@ -8,14 +8,15 @@ use webrtc::peer_connection::RTCIceServer;
 
 /// A TURN URL (RFC 7065), taken apart.
 #[derive(Debug, PartialEq, Eq)]
-enum Url<'a> {
+pub(in crate::media) enum Url<'a> {
     /// Understood by the crate as it is.
     Plain,
     /// TURN over a stream.
     Stream { host: &'a str, port: u16, tls: bool },
 }
 
-fn parse(url: &str) -> Option<Url<'_>> {
+/// Reads one; `None`: of a kind nobody here speaks.
+pub(in crate::media) fn parse(url: &str) -> Option<Url<'_>> {
     let (scheme, rest) = url.split_once(':')?;
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
     let tls = match scheme.to_ascii_lowercase().as_str() {

@@ -6,6 +6,7 @@
 //! restart allocates anew on a new stream.
 
 mod framing;
+pub mod probe;
 
 use bytes::Bytes;
 use framing::{Allocation, Frames};

@@ -15,6 +15,7 @@ mod messages;
 mod negotiation;
 mod outbox;
 mod path;
+pub mod probe;
 mod refusal;
 mod seat;
 mod socket;

@@ -1,0 +1,92 @@
+//! What can be typed: one definition, from which the help, the man pages and the completions are made.
+
+use super::exit;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Sets up, watches and examines residentd, the resident's end of a video call.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "residentctl", version, about, after_long_help = exit_codes(), max_term_width = 100, subcommand_required = true)]
+pub struct Arguments {
+    /// The daemon's socket [default: as the configuration says, else /run/residentd/residentd.sock].
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Read only this configuration file instead of the system's places.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Set one value over all files, e.g. `--set media.camera=none`.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Everything a glance should tell: lines, television, devices, the call, versions.
+    Status,
+    /// The call log, newest first.
+    Calls {
+        /// How many.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+    },
+    /// Follow what happens, one event a line, until Ctrl-C.
+    Events,
+    /// Answer the ringing call.
+    Accept,
+    /// Decline the ringing call.
+    Decline,
+    /// Hang up.
+    End,
+    /// Switch the microphone off or on.
+    Mute,
+    /// Press a key of the remote control, e.g. `ok` (only where `api.keys` is set).
+    Key {
+        /// Which.
+        key: String,
+    },
+    /// The running call's figures.
+    Statistics,
+    /// The configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// How much is logged: show it, or change it until the next restart.
+    LogLevel {
+        /// The new level.
+        #[arg(value_parser = ["error", "warn", "info", "debug", "trace"])]
+        level: Option<String>,
+    },
+    /// Versions of everything that matters.
+    Version,
+    /// Write man pages, completions and the reference page into a folder (for packages).
+    #[command(hide = true)]
+    Generate {
+        /// Where to.
+        folder: PathBuf,
+    },
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigCommand {
+    /// The effective values, and where each came from.
+    Show {
+        /// Only what differs from the defaults.
+        #[arg(long)]
+        changed: bool,
+    },
+    /// Every mistake of every file.
+    Check,
+}
+
+/// The table of exit codes as the end of the long help.
+fn exit_codes() -> String {
+    let rows = exit::TABLE.iter().map(|(exit, means)| format!("  {:>2}  {means}\n", exit.code()));
+    format!("Exit codes:\n{}", rows.collect::<String>())
+}

@@ -1,0 +1,90 @@
+//! `residentctl`: the technician's command. It is a client of the local API ([`crate::api`]) and reads the same
+//! configuration as the daemon; what it can do with the daemon, `curl --unix-socket` can do too.
+//!
+//! A file a command, or a few that belong together. [`arguments`] is the one definition of what can be typed, [`exit`] of
+//! how it ends, [`screen`] of how it looks; each command prints through the latter and returns the former.
+
+pub mod arguments;
+pub mod client;
+pub mod exit;
+pub mod generate;
+mod log;
+pub mod screen;
+mod settings;
+mod status;
+mod version;
+mod words;
+
+use crate::config::{Config, Sources};
+use arguments::{Arguments, Command};
+use clap::Parser;
+use client::Daemon;
+use exit::{Exit, Failure};
+use screen::Screen;
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut screen = Screen::new(arguments.json);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(arguments, &mut screen)),
+        Err(e) => Err(Failure::new(Exit::Failed, format!("no runtime: {e}"))),
+    };
+    let exit = ended.unwrap_or_else(|failure| {
+        if screen.json {
+            screen.value(&json!({ "error": failure.says, "exit": failure.exit.code() }), false);
+        } else {
+            eprintln!("residentctl: {}", failure.says);
+        }
+        failure.exit
+    });
+    exit.into()
+}
+
+async fn run(arguments: Arguments, screen: &mut Screen) -> Result<Exit, Failure> {
+    let loaded = Config::load(&Sources::system(arguments.config.as_deref(), arguments.set.clone()));
+    let config = loaded.as_ref().ok();
+    let path = arguments.socket.clone().or_else(|| config.map(crate::daemon::socket));
+    let daemon = Daemon::at(&path.unwrap_or_else(|| PathBuf::from("/run/residentd/residentd.sock")))?;
+    match &arguments.command {
+        Command::Status => status::run(screen, &daemon, config).await,
+        Command::Calls { limit } => log::calls(screen, &daemon, *limit).await,
+        Command::Events => log::events(screen, &daemon).await,
+        Command::Statistics => log::statistics(screen, &daemon).await,
+        Command::Accept => press(screen, &daemon, "accept").await,
+        Command::Decline => press(screen, &daemon, "decline").await,
+        Command::End => press(screen, &daemon, "end").await,
+        Command::Mute => press(screen, &daemon, "mute").await,
+        Command::Key { key } => press(screen, &daemon, &format!("keys/{key}")).await,
+        Command::Config(command) => settings::run(screen, *command, loaded),
+        Command::LogLevel { level } => log_level(screen, &daemon, level.as_deref()).await,
+        Command::Version => Ok(version::run(screen, &daemon).await),
+        Command::Generate { folder } => generate::run(screen, folder),
+    }
+}
+
+/// Has the daemon do something. Silence is success, as with every Unix command; programs get their answer.
+async fn press(screen: &mut Screen, daemon: &Daemon, what: &str) -> Result<Exit, Failure> {
+    daemon.post(what).await?;
+    if screen.json {
+        screen.value(&json!({ "done": what }), false);
+    }
+    Ok(Exit::Done)
+}
+
+async fn log_level(screen: &mut Screen, daemon: &Daemon, level: Option<&str>) -> Result<Exit, Failure> {
+    if let Some(level) = level {
+        daemon.put("log-level", &json!({ "level": level })).await?;
+    }
+    let now = daemon.get("log-level").await?;
+    if screen.json {
+        screen.value(&now, false);
+    } else {
+        screen.line(now["level"].as_str().unwrap_or("unknown"));
+    }
+    Ok(Exit::Done)
+}
