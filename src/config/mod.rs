@@ -49,10 +49,9 @@ impl Config {
         let mut found = Vec::new();
         let mut wrong = |key: &str, what: &str| found.push(Mistake { origin: self.entry(key).1.clone(), what: format!("{key} {what}") });
         let reachable = !self.text("line.chatta.username").is_empty() || !self.text("line.chatta.token_file").is_empty();
-        if self.flag("line.chatta.enabled")
-            && !reachable
-            && !credential_places().any(|place| place.join("chatta-token").try_exists().unwrap_or(true))
-        {
+        // What may not be looked into may hold one.
+        let held = |file: &str| credential_places().any(|place| place.join(file).try_exists().unwrap_or(true));
+        if self.flag("line.chatta.enabled") && !reachable && !held("chatta-token") && !held("chatta-token.plain") {
             wrong("line.chatta.enabled", "is true, but there is neither line.chatta.username nor a token; give one of them");
         }
         if self.text("consent.automatic") == "listed" && self.list("consent.callers").is_empty() {
