@@ -11,9 +11,11 @@ MICROPHONE ?= test
 SPEAKER ?= tv
 SCREEN ?= driver
 LOG ?= info
+# The processor of make cross and make package.
+TARGET ?= aarch64
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo demo-check test units bench lint fmt clean yocto-check
+.PHONY: help tools build demo demo-check test units bench lint fmt clean yocto-check cross cross-check
 
 help: ## these lines
 	@echo 'residentd: the resident'"'"'s end of a video call'
@@ -66,6 +68,14 @@ bench: ## the figures, beside their peers (FIGURES="idle answer": only these gro
 
 lint: ## format, clippy, licences
 	@tests/tools/test lint
+
+cross: ## build for another processor: TARGET=aarch64 or armv7 (cross/README.md)
+	@tests/tools/prepare cross
+	@cross/build.sh $(TARGET)
+
+cross-check: ## run what `make cross` has built, under qemu: a call with the lab, among others
+	@tests/tools/prepare cross
+	@cross/check.sh $(TARGET)
 
 yocto-check: ## the Yocto layer: parse, lint, freshness (OE_CORE=… META_OE=… BITBAKE=…: a whole parse and a dry run)
 	@tests/tools/prepare yocto

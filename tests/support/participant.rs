@@ -75,6 +75,8 @@ pub struct Participant {
 pub struct Guest {
     /// Where.
     pub url: String,
+    /// Into which room.
+    pub room: String,
     /// With which token.
     pub token: String,
     /// Whose coming counts.
@@ -92,6 +94,7 @@ impl Guest {
     pub fn of(lab: &Lab, identity: &str, caller: &str) -> Guest {
         Guest {
             url: lab.rooms_url(),
+            room: ROOM.into(),
             token: lab.video_token(identity, ROOM),
             caller: caller.to_owned(),
             camera: true,
@@ -122,7 +125,7 @@ impl Participant {
             .await
             .expect("opening does not panic")
             .expect("test sources open everywhere");
-        let ticket = Ticket::Twilio { url: guest.url, token: guest.token.into(), room: ROOM.into(), caller: Some(guest.caller) };
+        let ticket = Ticket::Twilio { url: guest.url, token: guest.token.into(), room: guest.room, caller: Some(guest.caller) };
         let (tell, events) = mpsc::channel(16);
         let settings = Settings { peer: guest.peer, timings: guest.timings };
         let room = room::join(ticket, settings, session.clone(), camera, tell);
