@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/targets.sh"
 target_of "${1:?a target: aarch64 or armv7}"
 # what the programs are linked with
-packages=libc6-dev,libgcc-12-dev,linux-libc-dev,libgstreamer1.0-dev,libgstreamer-plugins-base1.0-dev
+packages=libc6-dev,libgcc-12-dev,linux-libc-dev,libgstreamer1.0-dev,libgstreamer-plugins-base1.0-dev,libasound2-dev
 # what a call needs besides when they run under qemu
 packages=$packages,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-bad,gstreamer1.0-alsa
 packages=$packages,fonts-dejavu-core,ca-certificates,dash,coreutils

@@ -21,7 +21,8 @@ RESIDENTD_GIT ?= "git://${RESIDENTD_LAYERDIR}/../..;protocol=file;nobranch=1"
 SRC_URI += "${RESIDENTD_GIT};destsuffix=${BP}"
 SRCREV ?= "${@oe.buildcfg.get_metadata_git_revision(d.getVar('RESIDENTD_LAYERDIR'))}"
 
-DEPENDS += "gstreamer1.0 gstreamer1.0-plugins-base"
+# clang: the crate v4l makes its bindings from the kernel's headers while compiling
+DEPENDS += "alsa-lib clang-native gstreamer1.0 gstreamer1.0-plugins-base"
 
 REQUIRED_DISTRO_FEATURES = "alsa systemd"
 
@@ -38,6 +39,8 @@ PACKAGECONFIG[openh264] = ",,,,gstreamer1.0-plugins-bad-openh264 gstreamer1.0-pl
 # the picture and tone that `residentctl test` and a box without devices use
 PACKAGECONFIG[test-sources] = ",,,,gstreamer1.0-plugins-base-audiotestsrc gstreamer1.0-plugins-base-videotestsrc"
 
+export LIBCLANG_PATH = "${STAGING_LIBDIR_NATIVE}"
+export BINDGEN_EXTRA_CLANG_ARGS = "--target=${TARGET_SYS} --sysroot=${STAGING_DIR_TARGET}"
 # the package class splits the debug symbols off: the profile must not strip
 export CARGO_PROFILE_RELEASE_STRIP = "none"
 
