@@ -15,7 +15,7 @@ LOG ?= info
 TARGET ?= aarch64
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo demo-check test units bench lint fmt clean yocto-check cross cross-check
+.PHONY: help tools build demo demo-check test units devlab-test bench lint fmt clean yocto-check cross cross-check
 
 help: ## these lines
 	@echo 'residentd: the resident'"'"'s end of a video call'
@@ -61,6 +61,10 @@ test: ## everything: format, lints, licences, unit, property, real servers, brow
 units: ## the service: unit, user, directories, udev rules
 	cargo build --bins --locked
 	@tests/tools/units
+
+devlab-test: ## the tests on camera, CEC, display, sound and input drivers, in a Linux kernel of their own
+	@tests/tools/prepare test
+	@tests/devlab/test $(TESTS)
 
 bench: ## the figures, beside their peers (FIGURES="idle answer": only these groups)
 	@tests/tools/prepare bench

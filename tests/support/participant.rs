@@ -92,10 +92,15 @@ pub struct Guest {
 impl Guest {
     /// This identity, which expects that one.
     pub fn of(lab: &Lab, identity: &str, caller: &str) -> Guest {
+        Guest::in_room(lab, ROOM, identity, caller)
+    }
+
+    /// The same in another room.
+    pub fn in_room(lab: &Lab, room: &str, identity: &str, caller: &str) -> Guest {
         Guest {
             url: lab.rooms_url(),
-            room: ROOM.into(),
-            token: lab.video_token(identity, ROOM),
+            token: lab.video_token(identity, room),
+            room: room.to_owned(),
             caller: caller.to_owned(),
             camera: true,
             peer: PeerConfig::new(residentd::net::tls::client(None).expect("the system's roots can be read")),

@@ -1,0 +1,7 @@
+//! Tests on the kernel's own device interfaces: camera, sound cards, display, HDMI-CEC, remote controls.
+//!
+//! They run in the device lab only: `make devlab-test`, or `tests/devlab/test NAME` for some of them. One after the other, as root
+//! of a guest that is thrown away, under its systemd. What a test keeps with [`guest::keep`] is in target/devlab afterwards.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+mod guest;
