@@ -289,6 +289,7 @@ pub async fn assemble(config: Config, driver: tv::Driver, outputs: Outputs) -> R
         status,
         happenings,
         photos,
+        network: net::moves::watch(),
         api,
         follow_platform: follow_platform(&config),
     })

@@ -104,6 +104,17 @@ impl Loop {
         }
     }
 
+    /// The room's paths are made anew when the box has moved; the lines try now what waits.
+    pub(super) fn on_network(&mut self, change: Change) {
+        if change == Change::Moved {
+            self.running.iter().filter_map(|r| r.room.as_ref()).for_each(RoomHandle::network_changed);
+        }
+        for line in &self.agent.lines {
+            // A line whose inbox is full is busy with the network already.
+            let _ = line.commands.try_send(LineCommand::NetworkChanged);
+        }
+    }
+
     pub(super) fn on_room(&mut self, call: CallId, event: RoomEvent) {
         if let RoomEvent::Failed(why) = &event {
             log::warn!(CALL_ID = call.0; "{why}");

@@ -11,6 +11,7 @@ use crate::call::{Action, CallId, Caller, Event, LineId, Machine, Now, Offer, Re
 use crate::line::{LineCommand, LineEvent, LineHandle, LineState};
 use crate::media::session::{self, Session};
 use crate::media::{MediaEvent, Outputs};
+use crate::net::moves::Change;
 use crate::net::photo::Photos;
 use crate::room::{self, RoomHandle, Ticket, twilio};
 use crate::store::Store;
@@ -54,6 +55,8 @@ pub struct Agent {
     pub happenings: broadcast::Sender<Happening>,
     /// Fetches callers' photographs.
     pub photos: Photos,
+    /// Changes of the box's network.
+    pub network: mpsc::Receiver<Change>,
     /// The local API, served as long as the agent runs.
     pub api: Option<AbortOnDropHandle<()>>,
     /// What of the resident the platform decides, because the configuration is silent.
@@ -142,6 +145,10 @@ impl Agent {
                 Some((call, event)) = next_of_call(&mut l.running) => match event {
                     OfCall::Room(event) => l.on_room(call, event),
                     OfCall::Media(event) => l.on_media(call, event),
+                },
+                change = l.agent.network.recv() => match change {
+                    Some(change) => l.on_network(change),
+                    None => l.agent.network = never(),
                 },
                 request = l.agent.requests.recv() => match request {
                     Some(request) => l.on_request(request),

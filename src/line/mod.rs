@@ -66,6 +66,8 @@ pub enum LineCommand {
         /// The one repetition of an `accepted` that was possibly lost, which the call machine asks for (chatta.md 6.2).
         repeat: bool,
     },
+    /// The box is in another network, or in one again: try now what waits.
+    NetworkChanged,
     /// Send what is still to be said, leave, and answer when gone.
     Stop(oneshot::Sender<()>),
 }

@@ -47,6 +47,7 @@ pub struct Plan {
 enum Command {
     Authorised { socket: String, channel: String, answer: Result<Authorisation, String> },
     Trigger(Trigger),
+    NetworkChanged,
     Close,
 }
 
@@ -79,6 +80,12 @@ impl Client {
     /// Sends an event; [`News::Triggered`] tells what became of it, unless the task cannot take it.
     pub fn trigger(&self, trigger: Trigger) -> Result<(), String> {
         self.commands.try_send(Command::Trigger(trigger)).map_err(|_| "the connection is stuck".into())
+    }
+
+    /// The box is in another network, or in one again.
+    pub fn network_changed(&self) {
+        // A full queue means that the task is stuck in a write, which has a time limit of its own.
+        let _ = self.commands.try_send(Command::NetworkChanged);
     }
 
     /// Leaves properly; `next` gives `None` when that is done.
@@ -232,6 +239,7 @@ impl Driver {
                     self.news.push_back(News::Triggered { id, outcome: Outcome::Unsent(error.to_string()) });
                 }
             }
+            Command::NetworkChanged => self.core.network_changed(now()),
             Command::Close => self.core.stop(),
         }
     }

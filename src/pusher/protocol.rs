@@ -15,6 +15,11 @@ use std::time::{Duration, Instant};
 /// A flood of bad frames must not become a flood of log lines.
 const LOG_AGAIN: Duration = Duration::from_secs(60);
 
+/// After a change of the network a living server is heard within this, or the connection is taken for dead.
+const PROBE: Duration = Duration::from_secs(4);
+/// All boxes of a house whose network comes back spread their attempts over this.
+const TOGETHER: Duration = Duration::from_secs(1);
+
 /// What the driver is to do, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -257,6 +262,26 @@ impl Protocol {
         self.sending.push(trigger)?;
         self.flush(now);
         Ok(())
+    }
+
+    /// The box is in another network, or in one again: whatever waits is tried now, and a connection that seems open must
+    /// show that it is.
+    pub fn network_changed(&mut self, now: Instant) {
+        let soon = now + TOGETHER.mul_f64(self.random.random());
+        match &mut self.link {
+            Link::Stopped => {}
+            Link::Waiting { until } => *until = soon.min(*until),
+            Link::Opening { .. } => self.drop_link(now, Rule::AtOnce, "the network has changed".into()),
+            Link::Up { asked, .. } => {
+                *asked = now.checked_sub(self.times.pong.saturating_sub(PROBE));
+                self.ping();
+                for subscription in &mut self.subscriptions {
+                    if let Phase::Waiting { until } = &mut subscription.phase {
+                        *until = soon.min(*until);
+                    }
+                }
+            }
+        }
     }
 
     /// Leave for good.

@@ -738,3 +738,31 @@ proptest! {
         rig.until_connect();
     }
 }
+
+#[test]
+fn after_a_change_of_the_network_a_dead_connection_is_found_in_seconds_and_a_living_one_kept() {
+    for alive in [true, false] {
+        let mut rig = Rig::new().up();
+        rig.core.network_changed(rig.now);
+        let asked = rig.outputs();
+        assert!(asked.iter().any(is_ping), "{asked:?}");
+        if alive {
+            rig.frame(json!({ "event": "pusher:pong", "data": {} }));
+        }
+        let seen = rig.pass(seconds(10));
+        let connects = seen.iter().filter(|o| matches!(o, Output::Connect { .. })).count();
+        assert_eq!(connects, usize::from(!alive), "{seen:?}");
+    }
+}
+
+#[test]
+fn a_network_that_is_back_is_tried_at_once_however_long_the_wait_was() {
+    let mut rig = Rig::new();
+    rig.until_connect();
+    // Refused: the next attempt is minutes away.
+    rig.core.lost(rig.now, Some(4004), "");
+    rig.outputs();
+    assert!(rig.core.next_deadline().unwrap() > rig.now + seconds(60));
+    rig.core.network_changed(rig.now);
+    assert!(rig.until_connect() <= seconds(1));
+}

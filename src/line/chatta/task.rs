@@ -172,6 +172,15 @@ impl Line {
                 let until = now() + self.settings.times.rest;
                 self.ticket(Wanted { offer, answer, until }, false);
             }
+            Step::Command(Some(LineCommand::NetworkChanged)) => {
+                // A renewal that is not due yet stays where it is: only what failed is tried again.
+                if !self.online && self.login_at.is_some() {
+                    self.login();
+                }
+                if let Some(client) = &self.client {
+                    client.network_changed();
+                }
+            }
             Step::Command(_) => {}
             Step::News(Some(news)) => self.news(news),
             Step::News(None) => {
