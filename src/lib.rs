@@ -32,6 +32,7 @@
 //! | [`ctl`] | `residentctl`, the technician's command: a client of `api` | the local socket, files |
 //! | [`config`] | one typed, documented configuration | files |
 //! | [`health`] | readiness, watchdog, what `residentctl doctor` checks | sd_notify |
+//! | [`checkpoint`] | the moments of a call at which tests kill the daemon | – |
 //! | [`journal`] | where log lines go | the journal |
 //! | [`net`] | TLS roots, reconnect delays and a caller's photograph: what all that speaks to a network shares | network |
 
@@ -39,6 +40,7 @@ pub mod agent;
 pub mod api;
 pub mod arguments;
 pub mod call;
+pub mod checkpoint;
 pub mod config;
 pub mod ctl;
 pub mod daemon;

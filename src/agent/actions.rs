@@ -26,23 +26,28 @@ impl Loop {
             log::debug!("{action:?}");
             match action {
                 Action::Wake(call) => {
-                    self.to_tv(tv::Command::Wake(call));
+                    // Before the television is touched: what it writes down comes after this on the disk.
                     if let Some((_, offer)) = self.agent.machine.current().filter(|(current, _)| *current == call) {
                         self.agent.store.began(call, offer, jiff::Timestamp::now());
                     }
+                    self.to_tv(tv::Command::Wake(call));
                 }
                 Action::Show(scene) => self.to_tv(tv::Command::Show(scene)),
                 Action::Prepare(call, offer) => self.prepare(call, offer),
                 Action::Reply { call, offer, reply, repeat } => self.reply(call, offer, reply, repeat),
                 Action::Connect { call, camera, .. } => self.connect(call, camera),
                 Action::Mute(call, muted) => {
+                    reached(if muted { Point::Muting } else { Point::Unmuting });
                     if let Some(running) = self.running.as_ref().filter(|r| r.call == call) {
                         running.session.iter().for_each(|s| s.mute(muted));
                         running.room.iter().for_each(|r| r.mute(muted));
                     }
                 }
                 Action::Disconnect(call) => self.disconnect(call),
-                Action::Restore(call) => self.to_tv(tv::Command::Restore(call)),
+                Action::Restore(call) => {
+                    reached(Point::RestoreOrdered);
+                    self.to_tv(tv::Command::Restore(call));
+                }
                 Action::Record(record) => self.record(record),
             }
         }
@@ -51,6 +56,7 @@ impl Loop {
 
     /// The machine wants the way into the room: it is there already, or on its way, or asked for now.
     pub(super) fn prepare(&mut self, call: CallId, offer: Offer) {
+        reached(Point::Preparing);
         match self.entry.as_mut().filter(|e| e.call == call && e.reference == offer.reference) {
             Some(Entry { ticket: Some(_), .. }) => self.agent.machine.handle(now(), Event::Prepared(call, Ok(()))),
             Some(entry) => entry.wanted = true,
@@ -64,18 +70,9 @@ impl Loop {
         self.entry = Some(Entry { call, reference: reference.clone(), ticket: None, ahead: !wanted, wanted });
         let line = self.line(&offer);
         self.tasks.spawn(async move {
-            let Some(line) = line else {
-                return Some(Outcome::Ticket(call, reference, Err("the line is gone; restart residentd".into())));
-            };
-            let (answer, answered) = oneshot::channel();
-            let asked = async {
-                line.commands.send(LineCommand::Ticket { offer, answer }).await.ok()?;
-                answered.await.ok()
-            };
-            let ticket = match tokio::time::timeout(TICKET, asked).await {
-                Ok(Some(ticket)) => ticket,
-                Ok(None) => Err("the line ended; restart residentd".into()),
-                Err(_) => Err(format!("the line did not answer within {} s; check its state", TICKET.as_secs())),
+            let ticket = match line {
+                Some(line) => ticket(line, offer).await,
+                None => Err("the line is gone; restart residentd".into()),
             };
             Some(Outcome::Ticket(call, reference, ticket))
         });
@@ -87,6 +84,11 @@ impl Loop {
 
     pub(super) fn reply(&mut self, call: Option<CallId>, offer: Offer, reply: Reply, repeat: bool) {
         let number = call.map_or(0, |c| c.0);
+        reached(match reply {
+            Reply::Accepted => Point::AcceptedOrdered,
+            Reply::Ended => Point::EndedOrdered,
+            Reply::Declined(_) => Point::DeclinedOrdered,
+        });
         log::info!(CALL_ID = number, LINE = offer.caller.line.0.as_str(), CALLER_ID = offer.caller.id.0.as_str(); "reply: {reply:?}");
         if let (Some(call), Reply::Accepted) = (call, reply) {
             self.agent.store.accepted(call, jiff::Timestamp::now());
@@ -103,6 +105,11 @@ impl Loop {
     }
 
     pub(super) fn connect(&mut self, call: CallId, camera: bool) {
+        reached(Point::Connecting);
+        // Joining takes over whatever an earlier run left in the room, and must not be taken over itself.
+        if let Some(eviction) = self.eviction.take() {
+            eviction.abort();
+        }
         let (to_room_events, room_events) = mpsc::channel(64);
         let (to_media_events, media_events) = mpsc::channel(64);
         let ticket = self.entry.take().filter(|e| e.call == call).and_then(|e| e.ticket);
@@ -118,7 +125,10 @@ impl Loop {
             to_room_events,
             _media_open: to_media_events,
         });
-        self.tasks.spawn_blocking(move || Some(Outcome::Session(call, Session::open(config, camera, outputs, events))));
+        self.tasks.spawn_blocking(move || {
+            reached(Point::SessionOpening);
+            Some(Outcome::Session(call, Session::open(config, camera, outputs, events)))
+        });
     }
 
     /// Devices are open and the ticket is there: into the room.
@@ -127,6 +137,7 @@ impl Loop {
         let Some(session) = running.session.clone() else { return };
         match running.ticket.take() {
             Some(ticket) => {
+                reached(Point::RoomJoining);
                 let (settings, events) = (self.agent.rooms.clone(), running.to_room_events.clone());
                 running.room = Some(room::join(ticket, settings, session, running.camera, events));
             }
@@ -140,6 +151,7 @@ impl Loop {
     pub(super) fn disconnect(&mut self, call: CallId) {
         let figures = self.figures();
         let Some(running) = self.running.take_if(|r| r.call == call) else { return };
+        reached(Point::Disconnecting);
         // The devices first: nothing below may delay them.
         if let Some(session) = running.session {
             self.close(call, session);
@@ -151,7 +163,9 @@ impl Loop {
                     log::info!(CALL_ID = call.0; "figures of the call: {figures}");
                     let _ = happenings.send(Happening::Figures { call, figures });
                 }
+                reached(Point::RoomLeaving);
                 room.leave().await;
+                reached(Point::RoomLeft);
                 None
             });
         }
@@ -160,7 +174,9 @@ impl Loop {
     pub(super) fn close(&mut self, call: CallId, session: Session) {
         let happenings = self.agent.happenings.clone();
         self.tasks.spawn_blocking(move || {
+            reached(Point::DevicesClosing);
             session.close();
+            reached(Point::DevicesClosed);
             let _ = happenings.send(Happening::Closed { call });
             None
         });
@@ -172,7 +188,23 @@ impl Loop {
             CALL_ID = record.call.0, LINE = record.caller.line.0.as_str(), CALLER_ID = record.caller.id.0.as_str();
             "call over: {:?}", record.ending
         );
+        reached(Point::RecordMade);
         self.agent.store.ended(&record);
+        reached(Point::RecordHanded);
         self.happened(Happening::Over(record));
+    }
+}
+
+/// What is needed to join the offer's room.
+pub(super) async fn ticket(line: LineHandle, offer: Offer) -> Result<Ticket, String> {
+    let (answer, answered) = oneshot::channel();
+    let asked = async {
+        line.commands.send(LineCommand::Ticket { offer, answer }).await.ok()?;
+        answered.await.ok()
+    };
+    match tokio::time::timeout(TICKET, asked).await {
+        Ok(Some(ticket)) => ticket,
+        Ok(None) => Err("the line ended; restart residentd".into()),
+        Err(_) => Err(format!("the line did not answer within {} s; check its state", TICKET.as_secs())),
     }
 }

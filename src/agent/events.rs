@@ -14,6 +14,9 @@ impl Loop {
                         log::warn!(LINE = line.0.as_str(); "offline: {why}; trying again in {} s", retry.as_secs());
                     }
                 }
+                if state == LineState::Online {
+                    self.settle_orphan(&line);
+                }
                 self.agent.status.send_modify(|s| {
                     s.lines.insert(line.0, LineStatus { state, since: jiff::Timestamp::now() });
                 });
@@ -87,9 +90,11 @@ impl Loop {
     pub(super) fn on_tv(&mut self, event: TvEvent) {
         match event {
             TvEvent::Press(press) => {
+                reached(Point::KeyHeard);
                 self.tell(Event::Press(press));
             }
             TvEvent::Noticed(call) => {
+                reached(Point::NoticedHeard);
                 self.tell(Event::Noticed(call));
             }
             TvEvent::Unnoticed(call, why) => {
@@ -97,10 +102,15 @@ impl Loop {
                 self.tell(Event::Unnoticed(call));
             }
             TvEvent::Woken(wake) => {
+                reached(Point::WokenHeard);
                 log::info!("television: {wake:?}");
                 self.agent.status.send_modify(|s| s.woken = Some(wake));
             }
-            TvEvent::Restored(call) => self.happened(Happening::Restored { call }),
+            TvEvent::Restored(call) => {
+                // By now the caller has heard, or never will.
+                self.agent.store.settled(call);
+                self.happened(Happening::Restored { call });
+            }
         }
     }
 
@@ -116,6 +126,11 @@ impl Loop {
     }
 
     pub(super) fn on_room(&mut self, call: CallId, event: RoomEvent) {
+        match &event {
+            RoomEvent::Joined => reached(Point::JoinedHeard),
+            RoomEvent::CallerArrived => reached(Point::CallerArrivedHeard),
+            _ => {}
+        }
         if let RoomEvent::Failed(why) = &event {
             log::warn!(CALL_ID = call.0; "{why}");
             self.happened(Happening::Notice { call, text: why.clone() });
@@ -128,6 +143,7 @@ impl Loop {
     pub(super) fn on_media(&mut self, call: CallId, event: MediaEvent) {
         match event {
             MediaEvent::Flowing(media) => {
+                reached(Point::MediaFlowing);
                 self.happened(Happening::Flowing { call, media });
                 self.tell(Event::Room(call, RoomEvent::MediaFlowing));
             }
@@ -153,6 +169,7 @@ impl Loop {
     pub(super) fn on_request(&mut self, request: Request) {
         match request {
             Request::Press(press, answer) => {
+                reached(if press == Press::Accept { Point::AcceptAsked } else { Point::PressAsked });
                 // A press that changes nothing leads to no action.
                 let _ = answer.send(self.tell(Event::Press(press)) > 0);
             }
@@ -188,6 +205,7 @@ impl Loop {
                 let Some(entry) = self.entry.as_mut().filter(|e| e.call == call && e.reference == reference) else { return };
                 match result {
                     Ok(ticket) => {
+                        reached(Point::TicketHeard);
                         entry.ticket = Some(ticket);
                         if entry.wanted {
                             self.tell(Event::Prepared(call, Ok(())));
@@ -207,8 +225,10 @@ impl Loop {
                     }
                 }
             }
+            Outcome::Settled(call) => self.settled(call),
             Outcome::Session(call, Ok(session)) => match self.running.as_mut().filter(|r| r.call == call) {
                 Some(running) => {
+                    reached(Point::SessionOpen);
                     running.session = Some(session);
                     self.happened(Happening::Opened { call, camera: self.running.as_ref().is_some_and(|r| r.camera) });
                     self.join();

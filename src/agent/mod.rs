@@ -5,20 +5,22 @@
 
 mod actions;
 mod events;
+mod recovery;
 
 use crate::api::{Happening, LineStatus, Request, Status};
-use crate::call::{Action, CallId, Caller, Event, LineId, Machine, Now, Offer, Record, Reference, Reply, RoomEvent};
+use crate::call::{Action, CallId, Caller, Event, LineId, Machine, Now, Offer, Press, Record, Reference, Reply, RoomEvent};
+use crate::checkpoint::{Point, reached};
 use crate::line::{LineCommand, LineEvent, LineHandle, LineState};
 use crate::media::session::{self, Session};
 use crate::media::{MediaEvent, Outputs};
 use crate::net::moves::Change;
 use crate::net::photo::Photos;
 use crate::room::{self, RoomHandle, Ticket, twilio};
-use crate::store::Store;
+use crate::store::{Interrupted, Store};
 use crate::tv::{self, TvEvent};
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -76,6 +78,7 @@ pub struct FollowPlatform {
 enum Outcome {
     Ticket(CallId, Reference, Result<Ticket, String>),
     Session(CallId, Result<Session, session::MediaError>),
+    Settled(CallId),
 }
 
 /// The accepted call's open ends.
@@ -114,6 +117,10 @@ struct Loop {
     tasks: JoinSet<Option<Outcome>>,
     /// What systemd shows of us.
     said: String,
+    /// The call in which an earlier run broke off, until its caller can be told.
+    orphan: Option<Interrupted>,
+    /// Going into that call's room as ourselves and out again.
+    eviction: Option<AbortHandle>,
 }
 
 impl Agent {
@@ -123,7 +130,15 @@ impl Agent {
     /// When a part of the daemon ended by itself, which is a defect: the service manager starts it anew.
     pub async fn run(self, stop: CancellationToken) -> Result<(), String> {
         let beat = crate::health::supervise("agent");
-        let mut l = Loop { agent: self, running: None, entry: None, tasks: JoinSet::new(), said: String::new() };
+        let mut l = Loop {
+            agent: self,
+            running: None,
+            entry: None,
+            tasks: JoinSet::new(),
+            said: String::new(),
+            orphan: None,
+            eviction: None,
+        };
         l.recover();
         loop {
             l.publish();
@@ -157,6 +172,8 @@ impl Agent {
                 Some(done) = l.tasks.join_next() => match done {
                     Ok(Some(outcome)) => l.on_outcome(outcome),
                     Ok(None) => {}
+                    // An eviction that a new call overtook.
+                    Err(e) if e.is_cancelled() => {}
                     Err(e) => log::error!("a task of the agent ended badly: {e}; please report this"),
                 },
                 () = sleep_until(deadline) => {
@@ -204,17 +221,6 @@ async fn next_of_call(running: &mut Option<Running>) -> Option<(CallId, OfCall)>
 }
 
 impl Loop {
-    /// What an earlier run that broke off left: the television as it found it, and a call without an end in the log. Its
-    /// caller is not told: a late word could end a new call (chatta.md 5.2, power off).
-    fn recover(&mut self) {
-        let (answer, _) = oneshot::channel();
-        self.to_tv(tv::Command::Recover(answer));
-        if let Some(interrupted) = self.agent.store.interrupted() {
-            log::warn!(CALL_ID = interrupted.call.0; "the daemon was interrupted in this call; it is logged as ended now");
-            self.agent.store.ended(&interrupted.record(jiff::Timestamp::now()));
-        }
-    }
-
     /// Tells the machine and carries out what it decides; how many actions that were.
     fn tell(&mut self, event: Event) -> usize {
         self.agent.machine.handle(now(), event);
@@ -260,10 +266,13 @@ impl Loop {
                 }
             };
             let mut tasks = std::mem::take(&mut self.tasks);
+            let store = self.agent.store.clone();
             let end_tasks = async {
                 while let Some(done) = tasks.join_next().await {
-                    if let Ok(Some(Outcome::Session(_, Ok(session)))) = done {
-                        session.close();
+                    match done {
+                        Ok(Some(Outcome::Session(_, Ok(session)))) => session.close(),
+                        Ok(Some(Outcome::Settled(call))) => store.settled(call),
+                        _ => {}
                     }
                 }
             };
@@ -272,6 +281,7 @@ impl Loop {
             self.agent.tv = mpsc::channel(1).0;
             while let Some(event) = self.agent.tv_events.recv().await {
                 if let TvEvent::Restored(call) = event {
+                    self.agent.store.settled(call);
                     let _ = self.agent.happenings.send(Happening::Restored { call });
                 }
             }

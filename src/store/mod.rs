@@ -13,6 +13,7 @@ mod disk;
 mod tests;
 
 use crate::call::{CallId, Ending, LineId, Offer, Record};
+use crate::checkpoint::{Point, reached};
 use crate::tv::Remembered;
 use disk::{Change, Disk};
 use jiff::Timestamp;
@@ -26,6 +27,13 @@ use zeroize::Zeroizing;
 
 /// How long a call may be held up by a slow disk.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A sign of life is written down this often, in calls only: some 8 KiB each time.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+
+/// How long after the last sign of life the caller of a call that broke off is still told that it ended: longer than the
+/// longest pause between two starts of the daemon, and a box boots within it.
+const RECENT: Duration = Duration::from_secs(600);
 
 /// Records that wait for a disk that cannot be written; more push out the oldest.
 const WAITING: usize = 200;
@@ -72,11 +80,21 @@ pub struct Interrupted {
     pub offer: Offer,
     /// When it was offered.
     pub offered: Timestamp,
-    /// When it was accepted, if it was: then the caller is to be told that it ended, else that it was declined.
+    /// When it was accepted, if that was still written down.
     pub accepted: Option<Timestamp>,
+    /// The last sign of life of the run that broke off, written down once a minute.
+    #[serde(default)]
+    pub seen: Option<Timestamp>,
 }
 
 impl Interrupted {
+    /// Whether its caller may still be waiting for a word. A box that was unplugged in a call and comes back hours later
+    /// stays silent: a late `ended` would end another call of theirs. So does one that does not know the time.
+    pub fn is_recent(&self, now: Timestamp) -> bool {
+        let seen = self.seen.max(self.accepted).unwrap_or(self.offered).max(self.offered);
+        now.duration_since(seen).try_into().is_ok_and(|ago: Duration| ago <= RECENT)
+    }
+
     /// Its line in the call log. Nobody knows when it really ended.
     pub fn record(self, now: Timestamp) -> Record {
         Record {
@@ -116,6 +134,7 @@ mod name {
     pub const NEXT_CALL: &str = "next-call";
     pub const RUNNING: &str = "running";
     pub const INTERRUPTED: &str = "interrupted";
+    pub const OWED: &str = "owed";
     pub const TELEVISION: &str = "television";
     pub const TOKEN: &str = "token/";
 }
@@ -142,6 +161,13 @@ impl Memory {
         let text = serde_json::to_string(value).expect("what is remembered is plain data");
         self.state.insert(name.to_owned(), Zeroizing::new(text));
         self.dirty.insert(name.to_owned());
+    }
+
+    fn sign_of_life(&mut self, now: Timestamp) {
+        if let Some(running) = self.get::<Interrupted>(name::RUNNING) {
+            self.set(name::RUNNING, &Interrupted { seen: Some(now), ..running });
+        }
+        self.change += 1;
     }
 
     fn remove(&mut self, name: &str) {
@@ -196,7 +222,8 @@ impl Store {
         self.change(|memory| {
             let next = memory.get(name::NEXT_CALL).unwrap_or(1).max(call.0.saturating_add(1));
             memory.set(name::NEXT_CALL, &next);
-            memory.set(name::RUNNING, &Interrupted { call, offer: offer.clone(), offered: now, accepted: None });
+            memory.set(name::RUNNING, &Interrupted { call, offer: offer.clone(), offered: now, accepted: None, seen: None });
+            memory.remove(name::OWED);
         });
     }
 
@@ -209,9 +236,14 @@ impl Store {
         });
     }
 
-    /// The call is over: into the log.
+    /// The call is over: into the log. If its caller has not said so themselves, the word to them is owed until
+    /// [`Store::settled`].
     pub fn ended(&self, record: &Record) {
         self.change(|memory| {
+            let running = memory.get::<Interrupted>(name::RUNNING).filter(|running| running.call == record.call);
+            if let (Some(running), false) = (running, matches!(record.ending, Ending::Withdrawn | Ending::CallerEnded)) {
+                memory.set(name::OWED, &Interrupted { seen: Some(record.ended), ..running });
+            }
             let next = memory.get(name::NEXT_CALL).unwrap_or(1).max(record.call.0.saturating_add(1));
             memory.set(name::NEXT_CALL, &next);
             for name in [name::RUNNING, name::INTERRUPTED] {
@@ -223,6 +255,31 @@ impl Store {
             let too_many = memory.records.len().saturating_sub(WAITING);
             memory.records.drain(..too_many);
         });
+    }
+
+    /// Writes an interrupted call into the log. It stays the interrupted one until [`Store::settled`]: if the daemon breaks
+    /// off again meanwhile, the next run does this once more.
+    pub fn log_interrupted(&self, record: &Record) {
+        self.change(|memory| memory.records.push(record.clone()));
+    }
+
+    /// The call that is in the log, but whose caller may not have heard of its end.
+    pub fn owed(&self) -> Option<Interrupted> {
+        self.memory().get(name::OWED)
+    }
+
+    /// Everything that was to be done about this call is done.
+    pub fn settled(&self, call: CallId) {
+        let of_call = |memory: &Memory, name: &str| memory.get::<Interrupted>(name).is_some_and(|left| left.call == call);
+        if [name::INTERRUPTED, name::OWED].iter().any(|name| of_call(&self.memory(), name)) {
+            self.change(|memory| {
+                for name in [name::INTERRUPTED, name::OWED] {
+                    if of_call(memory, name) {
+                        memory.remove(name);
+                    }
+                }
+            });
+        }
     }
 
     /// The call that the last run of the daemon did not come to end; to be ended with [`Interrupted::record`].
@@ -328,12 +385,17 @@ impl Shared {
     fn write_behind(&self) {
         let mut memory = self.memory();
         loop {
-            memory = self
-                .changed
-                .wait_while(memory, |memory| memory.tried == memory.change && !memory.stop)
-                .unwrap_or_else(PoisonError::into_inner);
+            let nothing_to_do = |memory: &mut Memory| memory.tried == memory.change && !memory.stop;
+            memory = if memory.state.contains_key(name::RUNNING) {
+                self.changed.wait_timeout_while(memory, SIGN_OF_LIFE, nothing_to_do).unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                self.changed.wait_while(memory, nothing_to_do).unwrap_or_else(PoisonError::into_inner)
+            };
             if memory.tried == memory.change {
-                return;
+                if memory.stop {
+                    return;
+                }
+                memory.sign_of_life(Timestamp::now());
             }
             let upto = memory.change;
             let names = std::mem::take(&mut memory.dirty);
@@ -355,6 +417,7 @@ impl Shared {
             memory.tried = upto;
             match done {
                 Ok(()) => {
+                    change.checkpoints();
                     memory.records.retain(|record| !change.records.contains(record));
                     if memory.trouble.take().is_some() {
                         log::info!("the call log is kept again");
@@ -370,6 +433,24 @@ impl Shared {
             }
             change.forget();
             self.written.notify_all();
+        }
+    }
+}
+
+impl Change {
+    /// What is on the disk from here on.
+    fn checkpoints(&self) {
+        for (name, value) in &self.state {
+            match (name.as_str(), value) {
+                (name::RUNNING, Some(value)) if value.contains("\"accepted\":null") => reached(Point::CallWritten),
+                (name::RUNNING, Some(_)) => reached(Point::AcceptedWritten),
+                (name::TELEVISION, Some(_)) => reached(Point::TelevisionWritten),
+                (name::TELEVISION, None) => reached(Point::TelevisionForgotten),
+                _ => {}
+            }
+        }
+        if !self.records.is_empty() {
+            reached(Point::RecordWritten);
         }
     }
 }

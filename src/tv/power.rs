@@ -2,6 +2,7 @@
 //! what was found is on the disk, and that only what we changed, and nobody changed since, is put back.
 
 use super::{Power, TvState, Wake};
+use crate::checkpoint::{Point, reached};
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -197,17 +198,21 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8) -> (Wake, Tv
         found: earlier.map_or_else(|| found.clone(), |r| r.found),
     };
     ledger.write(Some(plan)).await;
+    reached(Point::TelevisionRemembered);
     let mut seen = found.clone();
     for _ in 0..TRIES {
         if seen.power != Power::On {
             tell("\"on\"", set.power(true)).await;
+            reached(Point::PowerSet);
         }
         if !shows_us(set, &seen) {
             tell("our input", set.input(&Input::Ours)).await;
+            reached(Point::InputSet);
         }
         if let Some(volume) = seen.volume.filter(|v| *v < floor) {
             log::debug!("volume {volume} is too low to hear it ring; set to {floor}");
             tell("a volume", set.volume(floor)).await;
+            reached(Point::VolumeSet);
         }
         for pause in [Duration::ZERO].into_iter().chain(LOOKS) {
             sleep(pause).await;
@@ -253,6 +258,15 @@ pub(crate) async fn restore(set: &dyn Set, ledger: &Ledger) -> bool {
         return false;
     }
     put_back(set, &plan, &now).await;
+    // What was asked is on its way; it counts as done when it is seen, or when the set has had its time.
+    for pause in LOOKS {
+        now = ask(set).await;
+        let off = !plan.power || plan.found.power != Power::Standby || plan.used || now.power != Power::On;
+        if off && (now.power != Power::On || !plan.input || !shows_us(set, &now)) {
+            break;
+        }
+        sleep(pause).await;
+    }
     ledger.write(None).await;
     true
 }
@@ -267,14 +281,17 @@ async fn put_back(set: &dyn Set, plan: &Remembered, now: &TvState) {
         && now.volume == Some(ours)
     {
         tell("its volume back", set.volume(before)).await;
+        reached(Point::VolumeRestored);
     }
     let ours = shows_us(set, now) || now.input.is_none();
     if plan.input && ours {
         let before = plan.found.input.clone().map_or(Input::Release, Input::Other);
         tell("its input back", set.input(&before)).await;
+        reached(Point::InputRestored);
     }
     // Who was not seen to be in standby is not sent there.
     if plan.power && plan.found.power == Power::Standby && ours && !plan.used && now.power == Power::On {
         tell("\"standby\"", set.power(false)).await;
+        reached(Point::PowerRestored);
     }
 }

@@ -6,6 +6,7 @@ use super::power::{self, Ledger, Memory};
 use super::stage::{Driver, DriverEvent, Stage, View};
 use super::{Command, Config, Power, TvEvent, TvState, Wake};
 use crate::call::{CallId, Press, Scene};
+use crate::checkpoint::{Point, reached};
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -123,7 +124,7 @@ impl Television {
         if self.restore_by.take().is_some() {
             self.restore(None);
         }
-        if matches!(self.job, Some((Doing::Restoring(_), _))) {
+        if matches!(self.job, Some((Doing::Restoring(_) | Doing::Recovering(_), _))) {
             let done = next(&mut self.job).await;
             self.done(done).await;
         }
@@ -199,6 +200,7 @@ impl Television {
         match (done, doing) {
             (Done::Woken(wake, state), _) => {
                 self.seen = state;
+                reached(Point::TelevisionWoken);
                 log::info!(wake:? = wake; "television asked to wake up");
                 self.tell(TvEvent::Woken(wake)).await;
                 self.judge().await;

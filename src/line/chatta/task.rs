@@ -9,7 +9,8 @@ use super::events::{self, POWER_NORMAL};
 use super::intake::{Intake, Word};
 use super::replies::Replies;
 use super::rest::Rest;
-use crate::call::LineId;
+use crate::call::{LineId, Reply};
+use crate::checkpoint::{Point, reached};
 use crate::health::{Beat, supervise};
 use crate::line::{LineCommand, LineEvent, LineState};
 use crate::net::backoff::Backoff;
@@ -287,7 +288,7 @@ impl Line {
             }
             Some(Word::Refuse(offer, reason)) => {
                 self.replies.asked(now(), &offer.caller.id);
-                self.replies.say(now(), offer, crate::call::Reply::Declined(reason), false);
+                self.replies.say(now(), offer, Reply::Declined(reason), false);
             }
             Some(Word::Withdrawal(withdrawal)) => self.outbox.push_back(LineEvent::Withdrawn(withdrawal)),
             Some(Word::Wake) => self.outbox.push_back(LineEvent::Wake),
@@ -319,9 +320,15 @@ impl Line {
         while let Some((id, offer, reply)) = self.replies.poll(now()) {
             let (event, data) = events::reply(&offer, reply, &account.identity);
             let trigger = Trigger { id, channel: account.identity.call_channel(), event, data };
+            let (sending, sent) = match reply {
+                Reply::Accepted => (Point::AcceptedSending, Point::AcceptedSent),
+                _ => (Point::EndedSending, Point::EndedSent),
+            };
+            reached(sending);
             if let Err(why) = client.trigger(trigger) {
                 self.replies.outcome(now(), id, Outcome::Unsent(why));
             }
+            reached(sent);
         }
         while let Some(offer) = self.replies.poll_uncertain() {
             self.outbox.push_back(LineEvent::ReplyUncertain(offer));

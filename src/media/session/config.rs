@@ -99,12 +99,15 @@ impl CameraSource {
 }
 
 impl MicrophoneSource {
-    /// Whether it could be opened now, as far as can be told without opening it: ALSA lists what captures in one file.
+    /// Whether it could be opened now, as far as can be told without opening it. The kernel's list in /proc/asound is hidden
+    /// from the service (`ProcSubset=pid`); each device that captures has a node `pcmC<card>D<device>c`.
     pub fn is_present(&self) -> bool {
         match self {
             MicrophoneSource::None => false,
             MicrophoneSource::Test | MicrophoneSource::Launch(_) => true,
-            MicrophoneSource::Alsa(_) => std::fs::read_to_string("/proc/asound/pcm").is_ok_and(|pcm| pcm.contains("capture")),
+            MicrophoneSource::Alsa(_) => std::fs::read_dir("/dev/snd").is_ok_and(|nodes| {
+                nodes.flatten().any(|node| node.file_name().to_str().is_some_and(|name| name.starts_with("pcmC") && name.ends_with('c')))
+            }),
         }
     }
 }

@@ -26,6 +26,7 @@ mod transport;
 
 use super::{Reins, RoomHandle, Statistics};
 use crate::call::RoomEvent;
+use crate::checkpoint::{Point, reached};
 use crate::media::peer::{IceServer, LocalTracks, PeerConfig};
 use crate::media::session::Session;
 use membership::{Command, Membership, Wish};
@@ -144,6 +145,12 @@ async fn run(
         tokio::select! {
             event = next(&mut driver.socket) => driver.socket_event(event),
             Some((pc, word)) = spoken.recv() => {
+                match word {
+                    membership::PeerWord::Offered(_) => reached(Point::Offered),
+                    membership::PeerWord::Answered(_) | membership::PeerWord::Accepted => reached(Point::Answered),
+                    membership::PeerWord::Connected => reached(Point::PeerConnected),
+                    _ => {}
+                }
                 if matches!(word, membership::PeerWord::Connected) {
                     driver.connected = Some(pc.clone());
                 }
@@ -186,6 +193,7 @@ impl Driver {
                     }
                 }
                 Command::Servers(servers) => {
+                    reached(Point::ServersGiven);
                     let room =
                         servers.into_iter().map(|s| IceServer { urls: s.urls, username: s.username, credential: s.credential.into() });
                     self.making.config.ice_servers = self.given_servers.iter().cloned().chain(room).collect();
@@ -200,7 +208,12 @@ impl Driver {
                     }
                 }
                 Command::ClosePeer { pc } => drop(self.seats.remove(&pc)),
-                Command::Report(event) => self.outbox.put(event),
+                Command::Report(event) => {
+                    if event == RoomEvent::Joined {
+                        reached(Point::RoomJoined);
+                    }
+                    self.outbox.put(event);
+                }
                 Command::Done => {
                     self.end().await;
                     return true;
@@ -219,7 +232,10 @@ impl Driver {
 
     fn socket_event(&mut self, event: SocketEvent) {
         match event {
-            SocketEvent::Opened => self.membership.opened(now()),
+            SocketEvent::Opened => {
+                reached(Point::SocketOpened);
+                self.membership.opened(now());
+            }
             SocketEvent::Text(text) => self.membership.frame(now(), &text),
             SocketEvent::Lost(why) => {
                 self.socket = None;

@@ -6,6 +6,7 @@ use super::super::rest::RestError;
 use super::super::token::claims;
 use super::{Line, now};
 use crate::call::Offer;
+use crate::checkpoint::{Point, reached};
 use crate::line::LineEvent;
 use crate::line::LineState;
 use crate::pusher::Authorisation;
@@ -133,6 +134,7 @@ impl Line {
                         return self.tickets.push(wanted);
                     }
                 }
+                reached(Point::TicketGot);
                 let answer = answer.map(|token| self.room(&wanted.offer, token)).map_err(|error| error.to_string());
                 let _ = wanted.answer.send(answer);
             }
@@ -152,6 +154,7 @@ impl Line {
     }
 
     pub(super) fn ticket(&mut self, wanted: Wanted, again: bool) {
+        reached(Point::TicketAsked);
         if self.tickets.len() + self.jobs.len() >= TICKETS + 8 {
             let _ = wanted.answer.send(Err("too many requests for a room at once".into()));
             return;
