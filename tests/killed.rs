@@ -12,6 +12,7 @@ use program::{CALLER, Daemon, PATIENCE, RESIDENT, RESIDENT_NAME, configure};
 use residentd::checkpoint::{Point, VARIABLE};
 use residentd::store::Store;
 use residentd_lab::{CallOptions, Caller, Lab, Options, Power, ReplyKind};
+use std::convert::Infallible;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -66,7 +67,7 @@ async fn call(lab: &Lab, daemon: &mut Daemon, caller: &Caller, guest: &mut Optio
         loop {
             lab.press("red");
             if daemon.until("a status", |_| true).await?["phase"] != "ringing" {
-                return daemon.phase("idle").await.map(drop);
+                return Err(daemon.end().await);
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -85,9 +86,7 @@ async fn call(lab: &Lab, daemon: &mut Daemon, caller: &Caller, guest: &mut Optio
     daemon.ask("POST", "/v1/mute");
     daemon.ask("POST", "/v1/mute");
     daemon.ask("POST", "/v1/end");
-    daemon.phase("idle").await?;
-    let _ = daemon.end().await;
-    Ok(())
+    Err(daemon.end().await)
 }
 
 /// Ourselves, as the room sees it.
@@ -108,8 +107,8 @@ async fn killed_at(point: Point) {
 
     let mut daemon = start(&lab, dir.path(), story, Some(first));
     assert!(caller.presence(RESIDENT, true, PATIENCE).await, "not online");
-    let ended = call(&lab, &mut daemon, &caller, &mut guest, first).await;
-    assert_eq!(ended.expect_err("the moment never came").signal(), Some(SIGKILL));
+    let Err(ended) = call(&lab, &mut daemon, &caller, &mut guest, first).await;
+    assert_eq!(ended.signal(), Some(SIGKILL));
     drop(daemon);
     assert!(caller.presence(RESIDENT, false, PATIENCE).await, "still online");
     if recovering {
