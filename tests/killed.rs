@@ -56,7 +56,13 @@ fn start(lab: &Lab, dir: &Path, story: Story, kill_at: Option<Point>) -> Daemon 
 }
 
 /// One call from its request to its very end, or to that of the program.
-async fn call(lab: &Lab, daemon: &mut Daemon, caller: &Caller, guest: &mut Option<Participant>, point: Point) -> Result<(), ExitStatus> {
+async fn call(
+    lab: &Lab,
+    daemon: &mut Daemon,
+    caller: &Caller,
+    guest: &mut Option<Participant>,
+    point: Point,
+) -> Result<Infallible, ExitStatus> {
     let call = caller.request(RESIDENT, &CallOptions { audio_only: true, ..CallOptions::default() });
     daemon.until("the television's waking", |status| status["phase"] == "ringing" && status["woken"] == "woken").await?;
     if point == Point::NoticedHeard {

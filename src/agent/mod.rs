@@ -130,15 +130,8 @@ impl Agent {
     /// When a part of the daemon ended by itself, which is a defect: the service manager starts it anew.
     pub async fn run(self, stop: CancellationToken) -> Result<(), String> {
         let beat = crate::health::supervise("agent");
-        let mut l = Loop {
-            agent: self,
-            running: None,
-            entry: None,
-            tasks: JoinSet::new(),
-            said: String::new(),
-            orphan: None,
-            eviction: None,
-        };
+        let mut l =
+            Loop { agent: self, running: None, entry: None, tasks: JoinSet::new(), said: String::new(), orphan: None, eviction: None };
         l.recover();
         loop {
             l.publish();
