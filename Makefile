@@ -15,7 +15,8 @@ LOG ?= info
 TARGET ?= aarch64
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo demo-check test units devlab-test bench lint fmt clean yocto-check cross cross-check
+.PHONY: help tools build demo demo-check test units devlab-test bench lint fmt clean
+.PHONY: yocto-check cross cross-check install package package-check reproducible
 
 help: ## these lines
 	@echo 'residentd: the resident'"'"'s end of a video call'
@@ -80,6 +81,17 @@ cross: ## build for another processor: TARGET=aarch64 or armv7 (cross/README.md)
 cross-check: ## run what `make cross` has built, under qemu: a call with the lab, among others
 	@tests/tools/prepare cross
 	@cross/check.sh $(TARGET)
+
+install: ## put what `cargo build --release` has built, and all that belongs to it, where a system expects it (DESTDIR=…)
+	@packaging/install.sh
+
+package: ## the .deb for TARGET with its bill of materials and checksums, in target/package
+	@tests/tools/prepare package
+	@packaging/package.sh $(TARGET)
+
+package-check: ## lintian; for this processor's own: install, start, upgrade, remove and purge in a fresh root
+	@tests/tools/prepare package
+	@packaging/check.sh $(TARGET)
 
 yocto-check: ## the Yocto layer: parse, lint, freshness (OE_CORE=… META_OE=… BITBAKE=…: a whole parse and a dry run)
 	@tests/tools/prepare yocto
