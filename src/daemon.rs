@@ -6,6 +6,7 @@ use crate::call::consent::{Automatic, Consent, Listed, Who};
 use crate::call::{Devices, Limits, LineId, Machine};
 use crate::config::{Config, credential_places};
 use crate::line::chatta;
+use crate::media::camera::controls::Mains;
 use crate::media::peer::PeerConfig;
 use crate::media::{Codec, Outputs, session};
 use crate::pusher::Endpoint;
@@ -150,12 +151,15 @@ pub fn media(config: &Config) -> Result<session::Config, String> {
         width: number(width),
         height: number(height),
         fps: u32::try_from(config.integer("media.rate")).expect("the table bounds it"),
+        mains: if config.text("media.mains") == "60" { Mains::Hertz60 } else { Mains::Hertz50 },
         max_bitrate: u32::try_from(config.integer("media.bitrate") * 1000).expect("the table bounds it"),
         power_saving: config.text("media.codec") == "h264",
         hardware: config.flag("media.hardware"),
         jitter_buffer: milliseconds("media.jitter_buffer"),
         echo_cancellation: config.flag("media.echo_cancellation"),
         playback_delay: milliseconds("media.playback_delay"),
+        volume: u8::try_from(config.integer("media.volume")).expect("the table bounds it"),
+        hearing: config.text("media.hearing").parse().expect("the table lists only these"),
         ..session::Config::default()
     })
 }

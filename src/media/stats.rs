@@ -1,5 +1,6 @@
 //! Figures of a call, for the log, the API and the statistics report of the room.
 
+use super::sound::card::PlayingStats;
 use super::sound::echo::EchoStats;
 use super::{Codec, Kind};
 use serde::Serialize;
@@ -15,6 +16,10 @@ pub struct Statistics {
     pub camera: Option<bool>,
     /// Figures of the echo canceller, when it runs.
     pub echo: Option<EchoStats>,
+    /// How the sound card plays, when there is one.
+    pub playing: Option<PlayingStats>,
+    /// Times the microphone lost sound because the box was too busy.
+    pub microphone_gaps: u64,
 }
 
 /// What is sent with one codec.

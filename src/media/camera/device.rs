@@ -88,10 +88,17 @@ fn nodes() -> Vec<PathBuf> {
     found.into_values().collect()
 }
 
+/// Whether there is a video device at all; nothing is opened.
+pub fn any() -> bool {
+    !nodes().is_empty()
+}
+
 /// Runs what may hang in a thread of its own; `None` when it has not come back in time, or broke.
 pub fn within<T: Send + 'static>(time: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (tell, told) = mpsc::sync_channel(1);
-    let work = move || drop(tell.send(work()));
+    let work = move || {
+        let _ = tell.send(work());
+    };
     std::thread::Builder::new().name("media-ask".into()).spawn(work).ok()?;
     told.recv_timeout(time).ok()
 }

@@ -2,8 +2,11 @@
 //! a placeholder picture takes its place until it is back.
 
 pub mod choice;
+pub mod controls;
 pub mod device;
+mod light;
 pub mod offer;
+mod opening;
 mod trouble;
 
 use super::pipeline::{Closing, Time};
@@ -11,6 +14,8 @@ use super::session::{CameraSource, Config};
 use super::source::{Fate, Plan, Source, lock};
 use super::{MediaEvent, PictureSink};
 use gstreamer as gst;
+use light::{Dimness, WarmUp};
+use opening::Opening;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -86,28 +91,46 @@ impl Camera {
                 own.push(&sample);
             }
         };
+        let opening = Arc::new(Opening::new(config));
+        let light = Arc::new(Mutex::new((WarmUp::default(), Dimness::default())));
         let deliver = {
             let (push, frames, size) = (push.clone(), frames.clone(), (config.width as usize, config.height as usize));
-            let test = config.camera == CameraSource::Test;
+            let (test, real) = (config.camera == CameraSource::Test, config.camera.is_v4l2());
+            let (opening, light) = (opening.clone(), light.clone());
             Arc::new(move |sample: &gst::Sample, running: gst::ClockTime| {
-                if let Some(buffer) = sample.buffer() {
-                    frames.delivered.fetch_add(1, Ordering::Relaxed);
-                    if test {
-                        let mut buffer = buffer.to_owned();
-                        beat(buffer.make_mut(), size, running);
-                        push(&buffer, running);
-                    } else {
-                        push(buffer, running);
+                let Some(buffer) = sample.buffer() else { return };
+                if real {
+                    let (warm, dim) = &mut *lock(&light);
+                    if dim.too_slow(running) {
+                        opening.keep_rate();
                     }
+                    let bright =
+                        |map: gst::BufferMap<gst::buffer::Readable>| warm.passes(map.get(..size.0 * size.1).unwrap_or(&map), running);
+                    if !buffer.map_readable().is_ok_and(bright) {
+                        return;
+                    }
+                }
+                frames.delivered.fetch_add(1, Ordering::Relaxed);
+                if test {
+                    let mut buffer = buffer.to_owned();
+                    beat(buffer.make_mut(), size, running);
+                    push(&buffer, running);
+                } else {
+                    push(buffer, running);
                 }
             })
         };
         let placeholder = placeholder(config.width, config.height);
         let device = config.camera.to_string();
+        let (ways, diagnose) = (opening.clone(), opening);
         let source = Source::start(
             Plan {
                 name: "camera",
-                descriptions: descriptions(config),
+                ways: Arc::new(move || {
+                    *lock(&light) = Default::default();
+                    ways.ways()
+                }),
+                diagnose: Arc::new(move |way| diagnose.diagnose(way)),
                 deliver,
                 stand_in: Box::new(move |running| push(&placeholder, running)),
                 stand_in_every: PLACEHOLDER_EVERY,
@@ -144,38 +167,12 @@ pub fn frame_caps(config: &Config) -> gst::Caps {
         .build()
 }
 
-/// What to try when this is the reason.
+/// What to try when this is the reason; what the kernel said has it with it already.
 fn lost(device: &str, reason: &str) -> String {
-    format!("camera {device}: {reason}; {}", trouble::advice(&reason.to_lowercase()))
-}
-
-/// Ways to open the configured camera, best first.
-fn descriptions(config: &Config) -> Vec<String> {
-    let (w, h, fps) = (config.width, config.height, config.fps);
-    // The size is made here and nowhere else, letterboxed: a camera without the wanted size is used as it is.
-    let tail = format!(
-        "videorate drop-only=true max-rate={fps} ! videoconvert ! videoscale add-borders=true ! \
-         video/x-raw,format=I420,width={w},height={h},pixel-aspect-ratio=1/1 ! \
-         appsink name=out sync=false async=false max-buffers=2 drop=true"
-    );
-    match &config.camera {
-        CameraSource::None => Vec::new(),
-        CameraSource::Test => vec![format!(
-            "videotestsrc is-live=true pattern=smpte horizontal-speed=4 ! video/x-raw,format=I420,width={w},height={h},framerate={fps}/1 ! {tail}"
-        )],
-        CameraSource::Launch(text) => vec![format!("{text} ! {tail}")],
-        CameraSource::V4l2(path) => {
-            let source = format!("v4l2src device={} do-timestamp=true", quoted(path));
-            let exact = format!("width={w},height={h}");
-            // Raw 720p24 fills a USB 2 bus by itself, so compressed comes first; CSI cameras have only raw.
-            vec![
-                format!("{source} ! image/jpeg,{exact},framerate={fps}/1;image/jpeg,{exact},framerate=30/1 ! jpegdec ! {tail}"),
-                format!("{source} ! video/x-raw,{exact},framerate={fps}/1;video/x-raw,{exact},framerate=30/1 ! {tail}"),
-                format!("{source} ! image/jpeg ! jpegdec ! {tail}"),
-                format!("{source} ! video/x-raw ! {tail}"),
-            ]
-        }
+    if reason.contains("; ") {
+        return format!("camera {device}: {reason}");
     }
+    format!("camera {device}: {reason}; {}", trouble::advice(&reason.to_lowercase()))
 }
 
 /// A value inside a pipeline description.
@@ -228,15 +225,6 @@ pub fn placeholder(width: u32, height: u32) -> gst::Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_compressed_format_is_asked_for_before_raw_and_any_size_is_better_than_none() {
-        let config = Config { camera: CameraSource::V4l2("/dev/video0".into()), ..Config::default() };
-        let ways = descriptions(&config);
-        assert!(ways[0].contains("image/jpeg,width=1280,height=720") && ways[0].contains("jpegdec"));
-        assert!(ways[1].contains("video/x-raw,width=1280,height=720"));
-        assert!(ways[3].contains("! video/x-raw ! videorate"));
-    }
 
     #[test]
     fn a_device_path_cannot_add_elements() {

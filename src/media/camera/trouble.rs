@@ -13,6 +13,11 @@ pub fn is_bandwidth(error: &io::Error) -> bool {
     error.raw_os_error() == Some(NO_ROOM)
 }
 
+/// Whether no other way of opening it will work either: it is busy, gone, or not ours.
+pub fn is_hopeless(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(BUSY | 1 | 2 | 6 | 13 | 19))
+}
+
 /// What the kernel's answer means for this device.
 pub fn words(device: &str, error: &io::Error) -> String {
     if is_bandwidth(error) {

@@ -15,6 +15,9 @@ use std::sync::{Arc, Mutex};
 /// bit/s: transparent for one voice.
 const BITRATE: u32 = 32_000;
 
+/// The length of a frame of the microphone in nanoseconds.
+const HALF: u64 = 10_000_000;
+
 /// The Opus encoder with everybody who takes its packets.
 pub struct AudioEncoder {
     pipeline: Mutex<Option<Pipeline>>,
@@ -24,6 +27,35 @@ pub struct AudioEncoder {
     taker: u64,
     failed: Arc<Mutex<Option<String>>>,
     frames: Arc<AtomicU64>,
+}
+
+/// Two frames of the microphone make one of the encoder's: its thread is woken for whole ones only.
+#[derive(Default)]
+struct Halves {
+    first: Option<(Vec<u8>, gst::ClockTime)>,
+}
+
+impl Halves {
+    /// One frame and its time; every second one gives a buffer.
+    fn add(&mut self, frame: &[i16; FRAME], running: gst::ClockTime) -> Option<gst::Buffer> {
+        let (mut bytes, start) = match self.first.take() {
+            // After a gap the half that waits is as good as lost: it would shift what comes after it.
+            Some((bytes, start)) if running.nseconds().abs_diff(start.nseconds() + HALF) < HALF => (bytes, start),
+            _ => {
+                let mut bytes = Vec::with_capacity(4 * FRAME);
+                bytes.extend(frame.iter().flat_map(|s| s.to_le_bytes()));
+                self.first = Some((bytes, running));
+                return None;
+            }
+        };
+        bytes.extend(frame.iter().flat_map(|s| s.to_le_bytes()));
+        let mut buffer = gst::Buffer::from_slice(bytes);
+        if let Some(b) = buffer.get_mut() {
+            b.set_pts(start);
+            b.set_duration(gst::ClockTime::from_nseconds(2 * HALF));
+        }
+        Some(buffer)
+    }
 }
 
 impl AudioEncoder {
@@ -71,15 +103,12 @@ impl AudioEncoder {
             start().map_err(|reason| MediaError(format!("Opus encoder: {reason}; install gstreamer1.0-plugins-base")))?;
         let frames = Arc::new(AtomicU64::new(0));
         let taker = {
-            let frames = frames.clone();
+            let (frames, halves) = (frames.clone(), Mutex::new(Halves::default()));
             microphone.add(Arc::new(move |frame: &[i16; FRAME], running| {
-                let mut buffer = gst::Buffer::from_slice(frame.iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<u8>>());
-                if let Some(b) = buffer.get_mut() {
-                    b.set_pts(running);
-                    b.set_duration(gst::ClockTime::from_mseconds(10));
-                }
                 frames.fetch_add(1, Ordering::Relaxed);
-                let _ = src.push_buffer(buffer);
+                if let Some(buffer) = lock(&halves).add(frame, running) {
+                    let _ = src.push_buffer(buffer);
+                }
             }))
         };
         Ok(AudioEncoder { pipeline: Mutex::new(Some(pipeline)), encoder, outlets, microphone, taker, failed, frames })
@@ -132,5 +161,25 @@ impl AudioEncoder {
 impl Drop for AudioEncoder {
     fn drop(&mut self) {
         let _ = self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_frames_of_the_microphone_make_one_of_the_encoder_and_a_gap_shifts_nothing() {
+        super::super::super::gstreamer().unwrap();
+        let (mut halves, ms) = (Halves::default(), gst::ClockTime::from_mseconds);
+        assert!(halves.add(&[1; FRAME], ms(0)).is_none());
+        let whole = halves.add(&[2; FRAME], ms(10)).unwrap();
+        assert_eq!((whole.pts(), whole.duration(), whole.size()), (Some(ms(0)), Some(ms(20)), 4 * FRAME));
+        let bytes = whole.map_readable().unwrap();
+        assert_eq!((bytes[0], bytes[2 * FRAME]), (1, 2));
+        assert!(halves.add(&[3; FRAME], ms(20)).is_none());
+        // 40 ms are missing.
+        assert!(halves.add(&[4; FRAME], ms(70)).is_none());
+        assert_eq!(halves.add(&[5; FRAME], ms(80)).unwrap().pts(), Some(ms(70)));
     }
 }

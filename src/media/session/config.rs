@@ -1,6 +1,8 @@
 //! What a session is opened with: devices, sizes and rates, and the words of the configuration for them.
 
 use super::super::Codec;
+use super::super::camera::controls::Mains;
+use super::super::sound::voicing::Hearing;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,8 +14,10 @@ pub enum CameraSource {
     None,
     /// A moving test picture.
     Test,
-    /// A V4L2 device, e.g. `/dev/video0`.
+    /// A V4L2 device, e.g. `/dev/video0` or a name below `/dev/v4l/by-id`.
     V4l2(String),
+    /// The first V4L2 camera that there is.
+    Auto,
     /// A GStreamer source description, e.g. `libcamerasrc`: for cameras that V4L2 does not serve.
     Launch(String),
 }
@@ -44,6 +48,8 @@ pub struct Config {
     pub height: u32,
     /// Frames a second, at best.
     pub fps: u32,
+    /// The frequency at which the lamps flicker.
+    pub mains: Mains,
     /// Video bitrate, never more, in bit/s.
     pub max_bitrate: u32,
     /// Video bitrate, never less, in bit/s.
@@ -56,8 +62,12 @@ pub struct Config {
     pub jitter_buffer: Duration,
     /// Take the played sound out of the microphone's.
     pub echo_cancellation: bool,
-    /// The known part of the delay from handing over sound to hearing it: sound card and television.
+    /// The known delay behind the sound card: what the television takes to play it. The card's own is measured.
     pub playback_delay: Duration,
+    /// Volume of the callers' voices, percent.
+    pub volume: u8,
+    /// How they are shaped for the resident's ears.
+    pub hearing: Hearing,
 }
 
 impl Default for Config {
@@ -68,6 +78,7 @@ impl Default for Config {
             width: 1280,
             height: 720,
             fps: 24,
+            mains: Mains::Hertz50,
             max_bitrate: 2_000_000,
             min_bitrate: 100_000,
             power_saving: true,
@@ -75,6 +86,8 @@ impl Default for Config {
             jitter_buffer: Duration::from_millis(60),
             echo_cancellation: true,
             playback_delay: Duration::from_millis(80),
+            volume: 100,
+            hearing: Hearing::Off,
         }
     }
 }
@@ -94,7 +107,13 @@ impl CameraSource {
             CameraSource::None => false,
             CameraSource::Test | CameraSource::Launch(_) => true,
             CameraSource::V4l2(path) => std::path::Path::new(path).exists(),
+            CameraSource::Auto => super::super::camera::device::any(),
         }
+    }
+
+    /// Whether it is a camera of the kernel's.
+    pub fn is_v4l2(&self) -> bool {
+        matches!(self, CameraSource::V4l2(_) | CameraSource::Auto)
     }
 }
 
@@ -116,16 +135,17 @@ const LAUNCH: &str = "gst:";
 
 impl FromStr for CameraSource {
     type Err = String;
-    /// `none`, `test`, the path of a V4L2 device, or `gst:` and a source description.
+    /// `none`, `test`, `auto`, the path of a V4L2 device, or `gst:` and a source description.
     fn from_str(text: &str) -> Result<CameraSource, String> {
         match text.trim() {
             "none" => Ok(CameraSource::None),
             "test" => Ok(CameraSource::Test),
+            "auto" => Ok(CameraSource::Auto),
             path if path.starts_with('/') => Ok(CameraSource::V4l2(path.to_owned())),
             t => t
                 .strip_prefix(LAUNCH)
                 .map(|d| CameraSource::Launch(d.trim().to_owned()))
-                .ok_or_else(|| format!("`{t}` is no camera; allowed: none, test, a device such as /dev/video0, gst:DESCRIPTION")),
+                .ok_or_else(|| format!("`{t}` is no camera; allowed: none, test, auto, a device such as /dev/video0, gst:DESCRIPTION")),
         }
     }
 }
@@ -152,6 +172,7 @@ impl fmt::Display for CameraSource {
             CameraSource::None => f.write_str("none"),
             CameraSource::Test => f.write_str("test"),
             CameraSource::V4l2(path) => f.write_str(path),
+            CameraSource::Auto => f.write_str("auto"),
             CameraSource::Launch(text) => write!(f, "{LAUNCH}{text}"),
         }
     }
@@ -174,7 +195,7 @@ mod tests {
 
     #[test]
     fn sources_are_read_from_the_words_of_the_configuration() {
-        for text in ["none", "test", "/dev/video0", "gst:libcamerasrc"] {
+        for text in ["none", "test", "auto", "/dev/video0", "gst:libcamerasrc"] {
             assert_eq!(text.parse::<CameraSource>().unwrap().to_string(), text);
         }
         for text in ["none", "test", "default", "plughw:CARD=C920", "gst:pulsesrc"] {

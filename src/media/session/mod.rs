@@ -23,6 +23,7 @@ use super::pipeline::{CLOSE_WITHIN, Closing, Time, gstreamer};
 use super::sound::echo::Reference;
 use super::sound::microphone::Microphone;
 use super::sound::speaker::Speaker;
+use super::sound::voicing::Wishes;
 use super::source::{Fate, lock};
 use super::stats::Statistics;
 use super::{Codec, KeyFrameRequest, Kind, MediaEvent, Outlet, Outputs};
@@ -127,7 +128,8 @@ impl Session {
                 lock(&sound).speaker = line.map(|line| (Instant::now(), line));
             })
         };
-        let speaker = Arc::new(Speaker::open(outputs.sound.clone(), reference, tell).map_err(no_thread)?);
+        let wishes = Wishes { volume: config.volume, hearing: config.hearing };
+        let speaker = Arc::new(Speaker::open(outputs.sound.clone(), wishes, reference, tell).map_err(no_thread)?);
         let (watch, ended) = blocking::channel();
         let inner = Arc::new(Inner {
             config,
@@ -269,6 +271,8 @@ impl Inner {
             received: decoders.iter().map(|d| d.stats()).collect(),
             camera: self.camera.as_ref().map(|_| lock(&self.camera_delivered).1),
             echo: self.microphone.echo(),
+            playing: self.speaker.stats(),
+            microphone_gaps: self.microphone.gaps(),
         }
     }
 

@@ -22,20 +22,30 @@ use sonora::config::{AdaptiveDigital, EchoCanceller, GainController2, MaxProcess
 use sonora::{AudioProcessing, StreamConfig};
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Reference frames kept at most: a microphone that hangs must not let them grow. 1 s.
 const REFERENCE_FRAMES: usize = 100;
 
+/// The canceller finds delays up to some 500 ms by itself, but none below zero: so much of the known delay is left to it,
+/// against settings that say too much.
+const LEFT_TO_IT: Duration = Duration::from_millis(150);
+/// Changes of the known delay by less than this are its own business, too.
+const STEADY: usize = 4;
+
 /// Played sound on its way from the speaker to the canceller: mono frames of 10 ms.
 #[derive(Default)]
 pub struct Reference {
     frames: Mutex<VecDeque<[i16; FRAME]>>,
+    /// What the sound card still holds, measured, in milliseconds.
+    queued_ms: AtomicU32,
 }
 
 impl Reference {
-    /// Tells what is being played now (interleaved stereo, 10 ms).
-    pub fn played(&self, stereo: &[i16]) {
+    /// Tells what is being handed to the output now (interleaved stereo, 10 ms), and how much it has still to play.
+    pub fn played(&self, stereo: &[i16], queued: Duration) {
+        self.queued_ms.store(u32::try_from(queued.as_millis()).unwrap_or(0), Ordering::Relaxed);
         let mut mono = [0i16; FRAME];
         for (out, pair) in mono.iter_mut().zip(stereo.chunks_exact(2)) {
             *out = ((i32::from(pair[0]) + i32::from(pair[1])) / 2) as i16;
@@ -47,8 +57,14 @@ impl Reference {
         frames.push_back(mono);
     }
 
-    fn take(&self) -> Option<[i16; FRAME]> {
-        lock(&self.frames).pop_front()
+    /// The next frame that counts as played, while more than `held` are on their way.
+    fn take(&self, held: usize) -> Option<[i16; FRAME]> {
+        let mut frames = lock(&self.frames);
+        if frames.len() > held { frames.pop_front() } else { None }
+    }
+
+    fn queued(&self) -> Duration {
+        Duration::from_millis(self.queued_ms.load(Ordering::Relaxed).into())
     }
 }
 
@@ -75,12 +91,16 @@ pub struct Cleaning {
 /// The microphone's processing, 48 kHz mono in frames of 10 ms.
 pub struct Canceller {
     apm: AudioProcessing,
-    hint_ms: i32,
+    /// Behind the sound card: what the television takes for itself, as far as it is known.
+    behind: Duration,
+    /// Frames that are held back: their sound is still on its way to the room.
+    held: usize,
 }
 
 impl Canceller {
-    /// `playback_delay` is the known part of the way from handing sound over to hearing it (sound card, television).
-    pub fn new(cleaning: Cleaning, playback_delay: Duration) -> Canceller {
+    /// `behind` is the known part of the way from the sound card to the room: what the television takes for itself. The
+    /// card's own part is measured, see [`Reference::played`].
+    pub fn new(cleaning: Cleaning, behind: Duration) -> Canceller {
         let mono = StreamConfig::new(48_000, 1);
         let config = sonora::Config {
             // 32 kHz inside costs a third less, and a voice has nothing above 16 kHz.
@@ -95,25 +115,36 @@ impl Canceller {
             ..sonora::Config::default()
         };
         let apm = AudioProcessing::builder().config(config).capture_config(mono).render_config(mono).build();
-        Canceller { apm, hint_ms: playback_delay.as_millis().min(500) as i32 }
+        Canceller { apm, behind: behind.min(Duration::from_millis(500)), held: 0 }
     }
 
     /// Processes one frame of the microphone in place, after all that was played before it.
     pub fn process(&mut self, reference: &Reference, frame: &mut [i16; FRAME]) {
         let mut scratch = [0i16; FRAME];
-        while let Some(played) = reference.take() {
+        let known = reference.queued() + self.behind;
+        let held = (known.saturating_sub(LEFT_TO_IT).as_millis() / 10) as usize;
+        if held.abs_diff(self.held) >= STEADY {
+            self.held = held;
+        }
+        while let Some(played) = reference.take(self.held) {
             // The formats are ours and right, the only error there is.
             let _ = self.apm.process_render_i16(&played, &mut scratch);
         }
-        let _ = self.apm.set_stream_delay_ms(self.hint_ms);
+        let left = known.saturating_sub(super::FRAME_TIME * self.held as u32);
+        let _ = self.apm.set_stream_delay_ms(left.as_millis().min(500) as i32);
         if self.apm.process_capture_i16(&frame[..], &mut scratch).is_ok() {
             *frame = scratch;
         }
     }
 
+    /// Whether anybody gets what comes out: while nobody does, only the canceller goes on learning, and the rest rests.
+    pub fn used(&mut self, used: bool) {
+        self.apm.set_capture_output_used(used);
+    }
+
     /// Its figures now.
     pub fn stats(&self) -> EchoStats {
         let s = self.apm.statistics();
-        EchoStats { erle_db: s.echo_return_loss_enhancement, delay_ms: s.delay_ms }
+        EchoStats { erle_db: s.echo_return_loss_enhancement, delay_ms: s.delay_ms.map(|d| d + 10 * self.held as i32) }
     }
 }

@@ -9,7 +9,7 @@ use super::echo::{Canceller, Cleaning, EchoStats, Reference};
 use super::{FRAME, FRAME_TIME};
 use gstreamer as gst;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// Takes one frame and its running time. Called on a streaming thread.
@@ -17,9 +17,10 @@ pub type VoiceTaker = Arc<dyn Fn(&[i16; FRAME], gst::ClockTime) + Send + Sync>;
 
 /// What the streaming thread works with.
 struct Desk {
-    takers: Mutex<Vec<(u64, VoiceTaker)>>,
+    takers: Mutex<Arc<Vec<(u64, VoiceTaker)>>>,
     next: AtomicU64,
     muted: AtomicBool,
+    gaps: AtomicU64,
     work: Mutex<Work>,
     reference: Arc<Reference>,
     /// The device is none: the test tone is made here, on the beat of the test picture.
@@ -57,14 +58,19 @@ impl Microphone {
             takers: Mutex::default(),
             next: AtomicU64::new(0),
             muted: AtomicBool::new(false),
+            gaps: AtomicU64::new(0),
             work: Mutex::new(Work { rest: Vec::with_capacity(4 * FRAME), canceller }),
             reference: echo,
             tone: config.microphone == MicrophoneSource::Test,
         });
         let deliver = {
-            let desk = desk.clone();
+            let (desk, begun) = (desk.clone(), Mutex::new(false));
             Arc::new(move |sample: &gst::Sample, running: gst::ClockTime| {
-                if let Some(map) = sample.buffer().and_then(|b| b.map_readable().ok()) {
+                let Some(buffer) = sample.buffer() else { return };
+                // The first buffer has nothing before it.
+                let gap = buffer.flags().contains(gst::BufferFlags::DISCONT) && std::mem::replace(&mut *lock(&begun), true);
+                desk.gaps.fetch_add(u64::from(gap), Ordering::Relaxed);
+                if let Ok(map) = buffer.map_readable() {
                     desk.take(map.as_slice(), running);
                 }
             })
@@ -78,10 +84,12 @@ impl Microphone {
                 }
             })
         };
+        let (ways, diagnose) = Plan::one_way(description(config));
         let source = Source::start(
             Plan {
                 name: "microphone",
-                descriptions: vec![description(config)],
+                ways,
+                diagnose,
                 deliver,
                 stand_in,
                 stand_in_every: 2 * FRAME_TIME,
@@ -97,18 +105,23 @@ impl Microphone {
     /// Adds a taker; the answer removes it again.
     pub fn add(&self, taker: VoiceTaker) -> u64 {
         let id = self.desk.next.fetch_add(1, Ordering::Relaxed);
-        lock(&self.desk.takers).push((id, taker));
+        Arc::make_mut(&mut *lock(&self.desk.takers)).push((id, taker));
         id
     }
 
     /// Removes a taker.
     pub fn remove(&self, id: u64) {
-        lock(&self.desk.takers).retain(|(i, _)| *i != id);
+        Arc::make_mut(&mut *lock(&self.desk.takers)).retain(|(i, _)| *i != id);
     }
 
     /// Silence instead of sound, while `true`.
     pub fn mute(&self, muted: bool) {
         self.desk.muted.store(muted, Ordering::Relaxed);
+    }
+
+    /// Times sound of the device was lost because nobody fetched it in time.
+    pub fn gaps(&self) -> u64 {
+        self.desk.gaps.load(Ordering::Relaxed)
     }
 
     /// Figures of the echo canceller, if there is one.
@@ -125,7 +138,11 @@ impl Microphone {
 impl Desk {
     /// Cuts what the device gives (s16le) into frames.
     fn take(&self, bytes: &[u8], running: gst::ClockTime) {
+        let (muted, takers) = (self.muted.load(Ordering::Relaxed), lock(&self.takers).clone());
         let mut work = lock(&self.work);
+        if let Some(canceller) = &mut work.canceller {
+            canceller.used(!muted && !takers.is_empty());
+        }
         let before = work.rest.len() as u64;
         work.rest.extend(bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])));
         // The frame begins with what was left over from the buffer before.
@@ -141,31 +158,38 @@ impl Desk {
                 tone(&mut frame, start);
             }
             // Muted here, behind the canceller: it keeps listening and is right when the sound is let through again.
-            if self.muted.load(Ordering::Relaxed) {
+            if muted {
                 frame.fill(0);
             }
-            self.hand_on(&frame, start);
+            takers.iter().for_each(|(_, taker)| taker(&frame, start));
             start += gst::ClockTime::from_mseconds(10);
         }
         work.rest.drain(..frames * FRAME);
     }
 
     fn hand_on(&self, frame: &[i16; FRAME], running: gst::ClockTime) {
-        let takers: Vec<_> = lock(&self.takers).iter().map(|(_, t)| t.clone()).collect();
-        for taker in takers {
-            taker(frame, running);
-        }
+        let takers = lock(&self.takers).clone();
+        takers.iter().for_each(|(_, taker)| taker(frame, running));
     }
 }
 
+/// Samples of eleven waves of 440 Hz: after so many the tone repeats, 40 times a second.
+const WAVES: usize = 1200;
+/// Samples of the tone's soft edges: 5 ms.
+const EDGE: usize = 240;
+/// Samples that it sounds in each second.
+const SOUNDING: usize = 24_000;
+
 /// A tone of 440 Hz on the beat, with soft edges.
 fn tone(frame: &mut [i16; FRAME], start: gst::ClockTime) {
+    static WAVE: OnceLock<Vec<i16>> = OnceLock::new();
+    let wave =
+        WAVE.get_or_init(|| (0..WAVES).map(|i| ((i as f64 / 48_000.0 * 440.0 * std::f64::consts::TAU).sin() * 8000.0) as i16).collect());
+    let first = (start.nseconds() % 1_000_000_000 * 48 / 1_000_000) as usize;
     for (i, sample) in frame.iter_mut().enumerate() {
-        let at = (start.nseconds() + i as u64 * 1_000_000_000 / 48_000) % 1_000_000_000;
-        let edge = at.min(500_000_000u64.saturating_sub(at)) as f32 / 5_000_000.0;
-        // 440 whole waves a second: the second's own time is phase enough.
-        let wave = (at as f64 * 1e-9 * 440.0 * std::f64::consts::TAU).sin() as f32;
-        *sample = (wave * edge.min(1.0) * 8000.0) as i16;
+        let at = (first + i) % 48_000;
+        let edge = at.min(SOUNDING.saturating_sub(at)).min(EDGE);
+        *sample = (i32::from(wave[at % WAVES]) * edge as i32 / EDGE as i32) as i16;
     }
 }
 

@@ -1,11 +1,13 @@
 //! Sound of the box: [`microphone`] and its [`echo`] canceller, the [`speaker`] that mixes what the callers say, and the
 //! [`player`] of ring and notice tones.
 
+pub mod card;
 pub mod devices;
 pub mod echo;
 pub mod microphone;
 pub mod player;
 pub mod speaker;
+pub mod voicing;
 
 use std::time::Duration;
 

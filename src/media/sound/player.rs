@@ -1,8 +1,8 @@
-//! Plays ring and notice tones, before and beside calls: no microphone, no camera, and with other outputs than a sound
-//! card nothing of GStreamer.
+//! Plays ring and notice tones, before and beside calls: no microphone, no camera, and nothing of
+//! GStreamer.
 
 use super::super::SoundOut;
-use super::super::pipeline::{CLOSE_WITHIN, gstreamer};
+use super::super::pipeline::CLOSE_WITHIN;
 use super::super::source::lock;
 use super::FRAME;
 use super::speaker::{Sink, Ticks};
@@ -72,13 +72,7 @@ fn sane(volume: f32) -> f32 {
 }
 
 fn run(out: SoundOut, tone: &[i16], repeat: bool, volume: &Mutex<f32>, mut tell: Tell, stopped: &mpsc::Receiver<()>) {
-    if let SoundOut::Alsa(_) = out
-        && let Err(e) = gstreamer()
-    {
-        tell(Playing::Silent(e.0));
-        return;
-    }
-    let mut sink = Sink::new(out);
+    let mut sink = Sink::new(out, Default::default());
     let mut ticks = Ticks::start();
     let (mut at, mut heard, mut silent) = (0usize, false, false);
     let mut gain = *lock(volume);

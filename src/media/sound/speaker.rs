@@ -2,14 +2,12 @@
 //! nobody else. It runs from open to close without a gap: HDMI sinks need their time after each silence, and the
 //! canceller needs to know what is played at every moment.
 
-use super::super::pipeline::{CLOSE_WITHIN, OnError, Pipeline, Time};
+use super::super::SoundOut;
 use super::super::source::lock;
-use super::super::{SoundOut, camera::quoted};
+use super::card::{Card, Figures, PlayingStats, USUAL_QUEUE};
 use super::echo::Reference;
+use super::voicing::{Voicing, Wishes};
 use super::{FRAME, FRAME_TIME};
-use gstreamer as gst;
-use gstreamer::prelude::*;
-use gstreamer_app as gst_app;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -23,12 +21,6 @@ const CUSHION: usize = 2 * STEREO;
 const TOO_MUCH: usize = 8 * STEREO;
 /// A loss of time longer than this is not caught up: 200 ms.
 const CATCH_UP: Duration = Duration::from_millis(200);
-/// From handing samples to ALSA until they leave the sound card.
-pub const ALSA_LATENCY: Duration = Duration::from_millis(60);
-/// Pause before a lost output is opened again: a television that was switched off takes its HDMI sound with it, and a
-/// tone that has just ended needs a moment to let go of the device.
-const REOPEN: Duration = Duration::from_millis(500);
-
 /// What one caller says, waiting to be mixed.
 #[derive(Default)]
 pub struct Voice {
@@ -75,7 +67,8 @@ struct Shared {
 pub struct Speaker {
     shared: Arc<Shared>,
     _stop: mpsc::Sender<()>,
-    latency: Duration,
+    /// Of the sound card, if there is one.
+    figures: Option<Figures>,
 }
 
 /// Is told that the output is gone (why) or back (`None`).
@@ -86,13 +79,18 @@ impl Speaker {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn open(out: SoundOut, reference: Arc<Reference>, tell: Tell) -> std::io::Result<Speaker> {
-        let latency = if matches!(out, SoundOut::Alsa(_)) { ALSA_LATENCY } else { Duration::ZERO };
+    pub fn open(out: SoundOut, wishes: Wishes, reference: Arc<Reference>, tell: Tell) -> std::io::Result<Speaker> {
+        let card = matches!(out, SoundOut::Alsa(_));
+        let figures = Figures::default();
+        let sink = (out, figures.clone());
         let shared = Arc::new(Shared { voices: Mutex::default(), closed: AtomicBool::new(false) });
         let (stop, stopped) = mpsc::channel();
         let voices = shared.clone();
-        std::thread::Builder::new().name("media-speaker".into()).spawn(move || run(out, reference, tell, voices, stopped))?;
-        Ok(Speaker { shared, _stop: stop, latency })
+        std::thread::Builder::new().name("media-speaker".into()).spawn(move || {
+            let (out, figures) = sink;
+            run(Sink::new(out, figures.clone()), &figures, wishes, &reference, &tell, &voices, &stopped);
+        })?;
+        Ok(Speaker { shared, _stop: stop, figures: card.then_some(figures) })
     }
 
     /// A new voice in the mix.
@@ -109,8 +107,17 @@ impl Speaker {
 
     /// From handing a voice's samples over until they sound: what pictures wait for (lip sync).
     pub fn latency(&self) -> Duration {
+        let card = self.stats().map_or(Duration::ZERO, |s| match s.queued_ms {
+            0 => USUAL_QUEUE,
+            ms => Duration::from_millis(ms.into()),
+        });
         // The cushion, and half a tick on average.
-        2 * FRAME_TIME + FRAME_TIME / 2 + self.latency
+        2 * FRAME_TIME + FRAME_TIME / 2 + card
+    }
+
+    /// How the sound card does, if there is one.
+    pub fn stats(&self) -> Option<PlayingStats> {
+        self.figures.as_ref().map(|f| *lock(f))
     }
 
     /// Ends the sound. Idempotent.
@@ -144,21 +151,25 @@ impl Ticks {
     }
 }
 
-fn run(out: SoundOut, reference: Arc<Reference>, tell: Tell, shared: Arc<Shared>, stopped: mpsc::Receiver<()>) {
-    let mut sink = Sink::new(out);
+fn run(
+    mut sink: Sink,
+    figures: &Figures,
+    wishes: Wishes,
+    reference: &Reference,
+    tell: &Tell,
+    shared: &Shared,
+    stopped: &mpsc::Receiver<()>,
+) {
+    let mut voicing = Voicing::new(wishes);
     let mut ticks = Ticks::start();
     let mut good = true;
-    while ticks.wait(&stopped) && !shared.closed.load(Ordering::SeqCst) {
+    while ticks.wait(stopped) && !shared.closed.load(Ordering::SeqCst) {
         let mut sum = [0i32; STEREO];
-        let voices: Vec<_> = lock(&shared.voices).clone();
-        for voice in voices {
+        for voice in lock(&shared.voices).iter() {
             voice.mix(&mut sum);
         }
-        let mut frame = [0i16; STEREO];
-        for (out, s) in frame.iter_mut().zip(sum) {
-            *out = s.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
-        }
-        reference.played(&frame);
+        let frame = voicing.process(&sum);
+        reference.played(&frame, Duration::from_millis(lock(figures).queued_ms.into()));
         match sink.play(&frame) {
             Ok(()) if !good => {
                 good = true;
@@ -178,17 +189,15 @@ fn run(out: SoundOut, reference: Arc<Reference>, tell: Tell, shared: Arc<Shared>
 pub(super) enum Sink {
     Null,
     Samples(super::super::SampleSink),
-    Alsa(Box<AlsaSink>),
+    Alsa(Card),
 }
 
 impl Sink {
-    pub(super) fn new(out: SoundOut) -> Sink {
+    pub(super) fn new(out: SoundOut, figures: Figures) -> Sink {
         match out {
             SoundOut::Null => Sink::Null,
             SoundOut::Samples(f) => Sink::Samples(f),
-            SoundOut::Alsa(device) => {
-                Sink::Alsa(Box::new(AlsaSink { device, open: None, failed: Arc::default(), again: Instant::now(), reason: String::new() }))
-            }
+            SoundOut::Alsa(device) => Sink::Alsa(Card::new(device, figures)),
         }
     }
 
@@ -199,15 +208,15 @@ impl Sink {
                 f(frame);
                 Ok(())
             }
-            Sink::Alsa(alsa) => alsa.play(frame),
+            Sink::Alsa(card) => card.play(frame),
         }
     }
 
-    /// Whether anything has reached the output: for a sound card, whether it has taken samples.
+    /// Whether anything has reached the output: for a sound card, whether it plays.
     pub(super) fn heard(&self) -> bool {
         match self {
             Sink::Null | Sink::Samples(_) => true,
-            Sink::Alsa(alsa) => alsa.heard(),
+            Sink::Alsa(card) => card.heard(),
         }
     }
 
@@ -216,78 +225,10 @@ impl Sink {
         !matches!(self, Sink::Alsa(_))
     }
 
-    /// Closes the output and waits for it, so that the next one can open it.
+    /// Closes the output, so that the next one can open it.
     pub(super) fn close(self) {
-        if let Sink::Alsa(mut alsa) = self
-            && let Some((pipeline, ..)) = alsa.open.take()
-        {
-            let _ = pipeline.close().done_by(Instant::now() + CLOSE_WITHIN);
+        if let Sink::Alsa(mut card) = self {
+            card.close();
         }
-    }
-}
-
-/// An ALSA device that is opened again and again until it is there.
-pub(super) struct AlsaSink {
-    device: String,
-    open: Option<(Pipeline, gst_app::AppSrc, Time)>,
-    failed: Arc<Mutex<Option<String>>>,
-    again: Instant,
-    reason: String,
-}
-
-impl AlsaSink {
-    fn play(&mut self, frame: &[i16]) -> Result<(), String> {
-        if let Some(reason) = lock(&self.failed).take() {
-            self.open = None;
-            self.again = Instant::now() + REOPEN;
-            self.reason = reason;
-        }
-        if self.open.is_none() {
-            if Instant::now() < self.again {
-                return Err(self.reason.clone());
-            }
-            match self.start() {
-                Ok(open) => self.open = Some(open),
-                Err(reason) => {
-                    self.again = Instant::now() + REOPEN;
-                    self.reason = lock(&self.failed).take().unwrap_or(reason);
-                    return Err(self.reason.clone());
-                }
-            }
-        }
-        let Some((_, src, time)) = &self.open else { return Ok(()) };
-        // A sound card that does not take what it gets must not pile it up: appsrc drops the oldest (leaky).
-        let mut buffer = gst::Buffer::from_slice(frame.iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<u8>>());
-        if let Some(b) = buffer.get_mut() {
-            b.set_pts(time.now());
-            b.set_duration(gst::ClockTime::from_mseconds(10));
-        }
-        let _ = src.push_buffer(buffer);
-        Ok(())
-    }
-
-    fn heard(&self) -> bool {
-        let sink = self.open.as_ref().and_then(|(pipeline, ..)| pipeline.element("sink"));
-        sink.and_then(|s| s.property::<gst::Structure>("stats").get::<u64>("rendered").ok()).is_some_and(|n| n > 0)
-    }
-
-    fn start(&self) -> Result<(Pipeline, gst_app::AppSrc, Time), String> {
-        let failed = self.failed.clone();
-        let on_error: OnError = Arc::new(move |text| {
-            lock(&failed).get_or_insert(text);
-        });
-        let description = format!(
-            "appsrc name=in is-live=true format=time max-buffers=20 max-bytes=0 max-time=0 leaky-type=downstream \
-             caps=\"audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=2\" ! audioconvert ! audioresample ! \
-             alsasink name=sink device={} buffer-time=80000 latency-time=10000 provide-clock=false",
-            quoted(&self.device)
-        );
-        super::super::pipeline::gstreamer().map_err(|e| e.0)?;
-        // Nothing is compared with this output's time: its clock may begin with it.
-        let time = Time::start();
-        let pipeline = Pipeline::build("speaker", &description, &time, Some(ALSA_LATENCY), on_error)?;
-        let src = pipeline.element("in").and_then(|e| e.downcast::<gst_app::AppSrc>().ok()).ok_or("no appsrc")?;
-        pipeline.play()?;
-        Ok((pipeline, src, time))
     }
 }

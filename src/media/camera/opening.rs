@@ -1,0 +1,180 @@
+//! How the configured camera is opened: found under its name, asked what it offers, set up, and, when it refuses, asked why.
+
+use super::choice::{Choice, Want};
+use super::device::{self, Camera};
+use super::{controls, quoted, trouble};
+use crate::media::session::{CameraSource, Config};
+use crate::media::source::{Diagnosis, Way, lock};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// The way to the configured camera. Everything but [`Opening::keep_rate`] may block, and has a thread of its own.
+pub struct Opening {
+    source: CameraSource,
+    want: Want,
+    mains: controls::Mains,
+    /// Which camera it was, and what was tried with it.
+    last: Mutex<Option<Last>>,
+}
+
+struct Last {
+    path: PathBuf,
+    stable: Option<PathBuf>,
+    name: String,
+    tried: Vec<(String, Choice)>,
+}
+
+impl Opening {
+    /// For this configuration.
+    pub fn new(config: &Config) -> Opening {
+        let want = Want { width: config.width, height: config.height, fps: config.fps };
+        Opening { source: config.camera.clone(), want, mains: config.mains, last: Mutex::new(None) }
+    }
+
+    /// The ways to open it now, best first.
+    ///
+    /// # Errors
+    /// It is not there, or does not answer.
+    pub fn ways(&self) -> Result<Vec<Way>, String> {
+        let Want { width, height, fps } = self.want;
+        let way = |description: String| Ok(vec![Way { description, about: String::new(), needs: 0 }]);
+        match &self.source {
+            CameraSource::None => Err("there is none".into()),
+            CameraSource::Test => way(format!(
+                "videotestsrc is-live=true pattern=smpte horizontal-speed=4 ! \
+                 video/x-raw,format=I420,width={width},height={height},framerate={fps}/1 ! {}",
+                self.tail()
+            )),
+            CameraSource::Launch(text) => way(format!("{text} ! {}", self.tail())),
+            CameraSource::V4l2(path) => self.kernels(&self.find(path)?),
+            CameraSource::Auto => self.kernels(&self.first()?),
+        }
+    }
+
+    /// The ways to open a camera of the kernel's.
+    fn kernels(&self, path: &Path) -> Result<Vec<Way>, String> {
+        let said = device::ask(path, self.want).map_err(|e| trouble::words(&path.to_string_lossy(), &e))?;
+        let camera = said.ok_or("it is no camera, or has no format that can be read here; choose another device in the configuration")?;
+        controls::prepare(&camera.path, self.mains);
+        let tried: Vec<(String, Choice)> = camera.choices.iter().map(|c| (description(&camera.path, c, &self.tail()), c.clone())).collect();
+        let about = |c: &Choice| format!("{} ({}): {c}; {}", camera.name, camera.path.display(), c.why);
+        let ways = tried.iter().map(|(d, c)| Way { description: d.clone(), about: about(c), needs: c.needs }).collect();
+        let Camera { path, stable, name, .. } = camera;
+        *lock(&self.last) = Some(Last { path, stable, name, tried });
+        Ok(ways)
+    }
+
+    /// The configured device; when it was pulled and put in again, the same camera may have another number.
+    fn find(&self, path: &str) -> Result<PathBuf, String> {
+        if Path::new(path).exists() {
+            return Ok(path.into());
+        }
+        let gone = || format!("{path} is not there; {}", trouble::advice("not there"));
+        let (stable, name) = lock(&self.last).as_ref().map(|l| (l.stable.clone(), l.name.clone())).ok_or_else(gone)?;
+        let (all, _) = device::list(self.want);
+        let same = all.into_iter().find(|c| c.name == name && (c.stable == stable || stable.is_none()));
+        same.map(|c| c.path).ok_or_else(gone)
+    }
+
+    /// The first camera that gives pictures.
+    fn first(&self) -> Result<PathBuf, String> {
+        let (all, silent) = device::list(self.want);
+        let found = all.into_iter().find(|c| !c.choices.is_empty()).map(|c| c.path);
+        found.ok_or_else(|| silent.into_iter().next().map_or_else(|| format!("there is none; {}", trouble::advice("not there")), |s| s.why))
+    }
+
+    /// Why a way did not deliver: the kernel is asked again, since GStreamer does not hand on what it said.
+    pub fn diagnose(&self, way: &Way) -> Diagnosis {
+        let tried = {
+            let last = lock(&self.last);
+            last.as_ref().and_then(|l| Some((l.path.clone(), l.tried.iter().find(|(d, _)| *d == way.description)?.1.clone())))
+        };
+        let Some((path, choice)) = tried else { return Diagnosis::Unclear };
+        match device::attempt(&path, &choice) {
+            Ok(()) => Diagnosis::Unclear,
+            Err(e) if trouble::is_bandwidth(&e) => Diagnosis::NoRoom(trouble::words(&path.to_string_lossy(), &e)),
+            Err(e) if trouble::is_hopeless(&e) => Diagnosis::Hopeless(trouble::words(&path.to_string_lossy(), &e)),
+            Err(e) => {
+                log::debug!("camera {}: {choice} is refused: {e}", path.display());
+                Diagnosis::Unclear
+            }
+        }
+    }
+
+    /// Tells the camera to keep its rate from now on. Never blocks.
+    pub fn keep_rate(&self) {
+        let Some(path) = lock(&self.last).as_ref().map(|l| l.path.clone()) else { return };
+        let work = move || {
+            let result = if controls::keep_rate(&path) { "it is told to keep its rate" } else { "it cannot be told to keep its rate" };
+            log::info!("camera {}: fewer than {} pictures a second in this light; {result}", path.display(), super::choice::LEAST_RATE);
+        };
+        let _ = std::thread::Builder::new().name("media-ask".into()).spawn(work);
+    }
+
+    /// From whatever the device gives to frames of one size. The size is made here and nowhere else, letterboxed.
+    fn tail(&self) -> String {
+        let Want { width, height, fps } = self.want;
+        format!(
+            "videorate drop-only=true max-rate={fps} ! videoconvert ! videoscale add-borders=true ! \
+             video/x-raw,format=I420,width={width},height={height},pixel-aspect-ratio=1/1 ! \
+             appsink name=out sync=false async=false max-buffers=2 drop=true"
+        )
+    }
+}
+
+fn description(path: &Path, choice: &Choice, tail: &str) -> String {
+    let rate = choice.rate.map_or_else(String::new, |r| format!(",framerate={}/{}", r.pictures, r.seconds));
+    format!(
+        "v4l2src device={} do-timestamp=true ! {},width={},height={}{rate} ! {}{tail}",
+        quoted(&path.to_string_lossy()),
+        choice.coding.caps(),
+        choice.width,
+        choice.height,
+        choice.coding.decoder()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::choice::choose;
+    use super::super::offer::{Bus, Coding, Mode, Pixels, Rate};
+    use super::*;
+
+    fn opening(camera: &str) -> Opening {
+        Opening::new(&Config { camera: camera.parse().unwrap(), ..Config::default() })
+    }
+
+    #[test]
+    fn a_choice_becomes_a_pipeline_that_asks_for_exactly_that() {
+        let want = Want { width: 1280, height: 720, fps: 24 };
+        let mode = |coding, rate| Mode { coding, width: 640, height: 360, rates: vec![rate], any_between: false };
+        let pipeline = |coding, rate| description(Path::new("/dev/video0"), &choose(&[mode(coding, rate)], want, Bus::Other)[0], "tail");
+        assert_eq!(
+            pipeline(Coding::Jpeg, Rate { pictures: 30_000, seconds: 1001 }),
+            "v4l2src device=\"/dev/video0\" do-timestamp=true ! image/jpeg,width=640,height=360,framerate=30000/1001 ! jpegdec ! tail"
+        );
+        assert!(
+            pipeline(Coding::Raw(Pixels::Yuy2), Rate::whole(30))
+                .ends_with("! video/x-raw,format=YUY2,width=640,height=360,framerate=30/1 ! tail")
+        );
+        assert!(pipeline(Coding::H264, Rate::whole(30)).contains("h264parse ! avdec_h264"));
+    }
+
+    #[test]
+    fn a_camera_that_is_not_there_is_said_to_be_so() {
+        let reason = opening("/dev/nonexistent").ways().unwrap_err();
+        assert_eq!(reason, "/dev/nonexistent is not there; plug it in, or choose another device in the configuration");
+    }
+
+    #[test]
+    fn what_is_no_camera_is_said_to_be_none() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(opening(&file.path().to_string_lossy()).ways().unwrap_err().contains("; "));
+    }
+
+    #[test]
+    fn a_way_that_nobody_knows_is_not_diagnosed() {
+        let way = Way { description: "x".into(), about: String::new(), needs: 0 };
+        assert_eq!(opening("/dev/video0").diagnose(&way), Diagnosis::Unclear);
+    }
+}
