@@ -99,6 +99,35 @@ impl Box {
 }
 
 #[tokio::test]
+async fn after_each_subscription_the_platforms_record_is_read_anew() {
+    let lab = Lab::start(Options::default()).await.unwrap();
+    let mut seen = lab.events();
+    let mut tv = Box::start(&lab, |_| {});
+    for _ in 0..2 {
+        tv.online().await;
+        let asked = async { while seen.recv().await.unwrap().what != "GET /v2/resident/1124" {} };
+        tokio::time::timeout(PATIENCE, asked).await.expect("the record was not asked for");
+        let resident = |event: &LineEvent| matches!(event, LineEvent::Resident { locale: Some(l), .. } if l == "en-GB");
+        tv.until("the resident's wishes", resident).await;
+        lab.fault(&Fault::Close { at: At::Pusher, who: Some("chattademo".into()), code: 4200, reason: String::new() });
+        tv.offline().await;
+    }
+    // And a change that the platform tells by itself arrives without asking; that of somebody else does not.
+    tv.online().await;
+    let changed = |id: u64, locale: &str| serde_json::json!({ "id": id, "locale": locale, "time_zone": "Europe/Berlin" });
+    let of = |event: &LineEvent| match event {
+        LineEvent::Resident { locale: Some(locale), time_zone: Some(zone) } if zone == "Europe/Berlin" => Some(locale.clone()),
+        _ => None,
+    };
+    while lab.trigger("private-presence-7", "resident_updated", &changed(1125, "fr-FR")) == 0 {
+        tokio::task::yield_now().await;
+    }
+    lab.trigger("private-presence-7", "resident_updated", &changed(1124, "de-DE"));
+    let told = tv.until("the change", |event| of(event).is_some()).await;
+    assert_eq!(of(&told).as_deref(), Some("de-DE"));
+}
+
+#[tokio::test]
 async fn over_tls_the_resident_is_online_and_calls_come_through() {
     let lab = Lab::start(Options::default()).await.unwrap();
     let mut tv = Box::start(&lab, |_| {});

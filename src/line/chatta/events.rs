@@ -39,14 +39,37 @@ impl Identity {
         format!("client-conferencing-call-requested-{}", self.resident)
     }
 
+    /// Whether the platform shows the resident as online has changed (3).
+    pub fn presence_update(&self) -> String {
+        format!("presence_update_{}", self.resident)
+    }
+
     /// The caller's side says it is over.
     pub fn ended(&self) -> String {
         format!("client-conferencing-call-ended-{}", self.resident)
     }
 }
 
+/// A resident's record has changed; of which one only the payload tells (3).
+pub const RESIDENT_UPDATED: &str = "resident_updated";
 /// The platform asks to wake the screen (8, item 3).
 pub const POWER_NORMAL: &str = "power_normal";
+
+/// What the platform's record says of the resident, as far as the box needs it (2.4, 3). What is missing or odd is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Record {
+    /// Shown to callers as online.
+    pub online: Option<bool>,
+    pub locale: Option<String>,
+    pub time_zone: Option<String>,
+}
+
+impl Record {
+    pub fn read(user: &Value) -> Record {
+        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(Into::into);
+        Record { online: user["online"].as_bool(), locale: text(&user["locale"]), time_zone: text(&user["time_zone"]) }
+    }
+}
 
 /// How to read an offer.
 pub struct Reading<'a> {

@@ -1,6 +1,6 @@
 //! What is made of an event of ours: parsed, admitted, counted against floods. A value; the time is an argument.
 
-use super::events::{self, Identity, POWER_NORMAL, Reading};
+use super::events::{self, Identity, POWER_NORMAL, RESIDENT_UPDATED, Reading, Record};
 use super::{Admission, Flood, Settings};
 use crate::call::{CallerId, Decline, Offer, Withdrawal};
 use std::collections::VecDeque;
@@ -17,6 +17,8 @@ pub enum Word {
     Withdrawal(Withdrawal),
     /// Wake the screen.
     Wake,
+    /// The resident's record as the platform has it now.
+    Record(Record),
 }
 
 /// Counts within the window, for one caller.
@@ -47,6 +49,10 @@ impl Intake {
         data: &str,
     ) -> Option<Word> {
         let line = settings.id.0.as_str();
+        // The name does not say whose record it is; what does not even hold our number is not looked at further.
+        if event == RESIDENT_UPDATED && !data.contains(&identity.resident.to_string()) {
+            return None;
+        }
         let Some(payload) = events::payload(data) else {
             log::warn!(line; "an event of ours could not be read and was dropped");
             return None;
@@ -54,6 +60,10 @@ impl Intake {
         if channel == identity.presence_channel() && event == POWER_NORMAL {
             let ours = identity.set_top_box.is_some() && payload["set_top_box"].as_u64() == identity.set_top_box;
             return ours.then_some(Word::Wake);
+        }
+        if channel == identity.presence_channel() {
+            let record = event == RESIDENT_UPDATED || event == identity.presence_update();
+            return (record && payload["id"].as_u64() == Some(identity.resident)).then(|| Word::Record(Record::read(&payload)));
         }
         if channel != identity.call_channel() {
             return None;

@@ -1,7 +1,8 @@
 //! The line to Chatta: REST, Pusher channels and call events (contracts: chatta.md).
 //!
 //! `task.rs` is the line's task and owns everything else: `account.rs` and `token.rs` keep it logged in over `rest.rs`,
-//! `intake.rs` turns events (read by `events.rs`) into offers, `replies.rs` remembers what is still to be said.
+//! `intake.rs` turns events (read by `events.rs`) into offers, `replies.rs` remembers what is still to be said, `shown.rs`
+//! whether the platform shows the resident as online.
 
 mod account;
 mod events;
@@ -10,6 +11,7 @@ pub mod probe;
 mod replies;
 mod rest;
 mod settings;
+mod shown;
 mod task;
 #[cfg(test)]
 mod tests;

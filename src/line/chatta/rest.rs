@@ -1,5 +1,6 @@
 //! The platform's REST API, as far as a box needs it (chatta.md 2).
 
+use super::events::Record;
 use super::token::claims;
 use crate::pusher::Authorisation;
 use serde_json::{Value, json};
@@ -136,6 +137,12 @@ impl Rest {
     pub async fn customer(&self, token: &str, id: u64) -> Result<(), RestError> {
         let request = self.http.get(format!("{}/v2/customer/{id}", self.base)).bearer_auth(token);
         self.send("the question for the customer", request).await.map(drop)
+    }
+
+    /// 2.10: how the platform shows the resident.
+    pub async fn resident(&self, token: &str, id: u64) -> Result<Record, RestError> {
+        let request = self.http.get(format!("{}/v2/resident/{id}", self.base)).bearer_auth(token);
+        self.send("the question for the resident's record", request).await.map(|answer| Record::read(&answer))
     }
 
     /// 2.7: the room's access token.

@@ -5,10 +5,11 @@ mod requests;
 use self::requests::{Done, Signature, Wanted};
 use super::Settings;
 use super::account::Account;
-use super::events::{self, POWER_NORMAL};
+use super::events::{self, POWER_NORMAL, RESIDENT_UPDATED, Record};
 use super::intake::{Intake, Word};
 use super::replies::Replies;
 use super::rest::Rest;
+use super::shown::{Shown, Verdict};
 use crate::call::{LineId, Reply};
 use crate::checkpoint::{Point, reached};
 use crate::health::{Beat, supervise};
@@ -64,6 +65,7 @@ pub struct Line {
     jobs: JoinSet<Done>,
     replies: Replies,
     intake: Intake,
+    shown: Shown,
     beat: Beat,
 }
 
@@ -95,6 +97,7 @@ impl Line {
             jobs: JoinSet::new(),
             replies: Replies::new(times.keep_reply, times.keep_reply_online),
             intake: Intake::default(),
+            shown: Shown::default(),
             beat: supervise(&format!("line {}", settings.id.0)),
             settings,
             tls,
@@ -204,7 +207,7 @@ impl Line {
 
     fn next_deadline(&self) -> Option<Instant> {
         let tickets = self.tickets.iter().map(|wanted| wanted.until).min();
-        [self.login_at, self.client_at, tickets, self.replies.next_deadline()].into_iter().flatten().min()
+        [self.login_at, self.client_at, self.shown.look_at(), tickets, self.replies.next_deadline()].into_iter().flatten().min()
     }
 
     fn time(&mut self) {
@@ -215,6 +218,9 @@ impl Line {
         if self.client_at.is_some_and(|at| at <= now) {
             self.connect();
         }
+        if self.shown.look_at().is_some_and(|at| at <= now) {
+            self.look_up();
+        }
         for wanted in self.tickets.extract_if(.., |wanted| wanted.until <= now) {
             let _ = wanted.answer.send(Err("the platform did not renew our login in time".into()));
         }
@@ -224,8 +230,9 @@ impl Line {
         self.client_at = None;
         let Some(Account { identity, .. }) = &self.account else { return };
         let (call, presence) = (identity.call_channel(), identity.presence_channel());
-        let bindings =
-            vec![(call.clone(), identity.requested()), (call.clone(), identity.ended()), (presence.clone(), POWER_NORMAL.into())];
+        let of_presence = [POWER_NORMAL.into(), RESIDENT_UPDATED.into(), identity.presence_update()];
+        let mut bindings = vec![(call.clone(), identity.requested()), (call.clone(), identity.ended())];
+        bindings.extend(of_presence.map(|event| (presence.clone(), event)));
         let mut channels = vec![call];
         channels.extend(self.settings.extra_channels.iter().cloned());
         channels.push(presence);
@@ -256,7 +263,12 @@ impl Line {
                     self.sign(presence, false);
                 }
             }
-            News::Subscribed { channel } => log::info!(line = self.name(), channel = channel.as_str(); "subscribed"),
+            News::Subscribed { channel } => {
+                log::info!(line = self.name(), channel = channel.as_str(); "subscribed");
+                if self.is_presence(&channel) {
+                    self.shown.subscribed(now());
+                }
+            }
             News::Unsubscribed { channel, why, retry } => {
                 log::warn!(line = self.name(), channel = channel.as_str(); "not subscribed: {why} (again in {retry:?})");
                 if channel == call {
@@ -292,6 +304,23 @@ impl Line {
             }
             Some(Word::Withdrawal(withdrawal)) => self.outbox.push_back(LineEvent::Withdrawn(withdrawal)),
             Some(Word::Wake) => self.outbox.push_back(LineEvent::Wake),
+            Some(Word::Record(record)) => self.record(record),
+        }
+    }
+
+    /// What the platform has on the resident: wishes are passed on, and whether callers see the box is looked at.
+    fn record(&mut self, Record { online, locale, time_zone }: Record) {
+        if locale.is_some() || time_zone.is_some() {
+            self.outbox.push_back(LineEvent::Resident { locale, time_zone });
+        }
+        match self.shown.heard(now(), online.filter(|_| self.online)) {
+            Some(Verdict::Online) => log::info!(line = self.name(); "callers see the resident as online"),
+            Some(Verdict::Offline) => log::warn!(
+                line = self.name();
+                "calls can arrive, but the platform shows the resident as offline, so that nobody will call; \
+                 ask it which channel makes a box visible and add that to line.chatta.channels"
+            ),
+            None => {}
         }
     }
 
@@ -302,6 +331,7 @@ impl Line {
     fn down(&mut self, why: String, retry: Duration) {
         self.online = false;
         self.held = None;
+        self.shown.offline();
         self.replies.offline();
         self.state(LineState::Offline { why, retry });
     }

@@ -2,6 +2,7 @@
 //! token leads to one new login, and then to one more try.
 
 use super::super::account::{Account, renew};
+use super::super::events::Record;
 use super::super::rest::RestError;
 use super::super::token::claims;
 use super::{Line, now};
@@ -37,6 +38,7 @@ pub(super) enum Done {
     Signature { signature: Signature, with: u64, again: bool, answer: Result<Authorisation, RestError> },
     Ticket { wanted: Wanted, with: u64, again: bool, answer: Result<Zeroizing<String>, RestError> },
     Customer(Result<(), RestError>),
+    Record(Result<Record, RestError>),
 }
 
 impl Line {
@@ -138,6 +140,9 @@ impl Line {
                 let answer = answer.map(|token| self.room(&wanted.offer, token)).map_err(|error| error.to_string());
                 let _ = wanted.answer.send(answer);
             }
+            Done::Record(Ok(record)) => self.record(record),
+            // Not every platform lets a box ask; nothing depends on it.
+            Done::Record(Err(error)) => log::debug!(line = self.name(); "{error}"),
             Done::Customer(Ok(())) => {}
             Done::Customer(Err(RestError::Network { .. })) => {}
             Done::Customer(Err(error)) => log::warn!(line = self.name(); "{error}; check the customer's id"),
@@ -151,6 +156,14 @@ impl Line {
             let answer = rest.pusher_auth(&token, &signature.socket, &signature.channel).await;
             Done::Signature { signature, with, again, answer }
         });
+    }
+
+    /// Asks how the platform shows the resident.
+    pub(super) fn look_up(&mut self) {
+        self.shown.looking();
+        let Some(Account { token, identity, .. }) = &self.account else { return };
+        let (rest, token, id) = (self.rest.clone(), token.clone(), identity.resident);
+        self.jobs.spawn(async move { Done::Record(rest.resident(&token, id).await) });
     }
 
     pub(super) fn ticket(&mut self, wanted: Wanted, again: bool) {
