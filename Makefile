@@ -93,6 +93,10 @@ package-check: ## lintian; for this processor's own: install, start, upgrade, re
 	@tests/tools/prepare package
 	@packaging/check.sh $(TARGET)
 
+reproducible: ## build and package the last commit twice in different folders, and compare the bytes (half an hour)
+	@tests/tools/prepare package
+	@packaging/reproducible.sh $(TARGET)
+
 yocto-check: ## the Yocto layer: parse, lint, freshness (OE_CORE=… META_OE=… BITBAKE=…: a whole parse and a dry run)
 	@tests/tools/prepare yocto
 	@yocto/check/run

@@ -38,7 +38,9 @@ packaging/notices.py texts "$doc/licences-of-crates.txt"
 # one file for each member of the workspace: only the daemon's stays
 "$here/cargo.sh" "$name" cyclonedx --quiet --format json --target "$triple" --override-filename residentd.cdx
 rm -f tests/lab/residentd.cdx.json
-mv residentd.cdx.json "$doc/residentd.cdx.json"
+# where the checkout lies is nobody's business, and would make other bytes in another folder
+sed "s|path+file://$top|path+file:///residentd|g" residentd.cdx.json > "$doc/residentd.cdx.json"
+rm residentd.cdx.json
 mkdir -p "$stage/usr/share/lintian/overrides"
 cp packaging/debian/lintian-overrides "$stage/usr/share/lintian/overrides/residentd"
 cp "$doc/residentd.cdx.json" "$out/residentd_$deb.cdx.json"

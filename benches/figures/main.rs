@@ -15,6 +15,7 @@ mod call;
 mod camera;
 mod daemon;
 mod figure;
+mod firmware;
 mod first_picture;
 mod foreign_events;
 mod idle;
@@ -41,6 +42,7 @@ const GROUPS: &[(&str, fn())] = &[
     ("repair", repair::run),
     ("foreign_events", foreign_events::run),
     ("reconnect", reconnect::run),
+    ("firmware", firmware::run),
 ];
 
 /// What a group starts as processes of their own.
