@@ -207,7 +207,8 @@ pub fn television(config: &Config) -> tv::Settings {
     }
 }
 
-fn state_directory(config: &Config) -> PathBuf {
+/// Where the state is.
+pub fn state_directory(config: &Config) -> PathBuf {
     let unit = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
     config.path("state.directory").or_else(unit).unwrap_or_else(|| "/var/lib/residentd".into())
 }

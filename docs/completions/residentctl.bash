@@ -19,6 +19,9 @@ _residentctl() {
             residentctl,accept)
                 cmd="residentctl__subcmd__accept"
                 ;;
+            residentctl,bugreport)
+                cmd="residentctl__subcmd__bugreport"
+                ;;
             residentctl,calls)
                 cmd="residentctl__subcmd__calls"
                 ;;
@@ -27,6 +30,12 @@ _residentctl() {
                 ;;
             residentctl,decline)
                 cmd="residentctl__subcmd__decline"
+                ;;
+            residentctl,devices)
+                cmd="residentctl__subcmd__devices"
+                ;;
+            residentctl,doctor)
+                cmd="residentctl__subcmd__doctor"
                 ;;
             residentctl,end)
                 cmd="residentctl__subcmd__end"
@@ -49,11 +58,17 @@ _residentctl() {
             residentctl,mute)
                 cmd="residentctl__subcmd__mute"
                 ;;
+            residentctl,provision)
+                cmd="residentctl__subcmd__provision"
+                ;;
             residentctl,statistics)
                 cmd="residentctl__subcmd__statistics"
                 ;;
             residentctl,status)
                 cmd="residentctl__subcmd__status"
+                ;;
+            residentctl,test)
+                cmd="residentctl__subcmd__test"
                 ;;
             residentctl,version)
                 cmd="residentctl__subcmd__version"
@@ -79,6 +94,9 @@ _residentctl() {
             residentctl__subcmd__help,accept)
                 cmd="residentctl__subcmd__help__subcmd__accept"
                 ;;
+            residentctl__subcmd__help,bugreport)
+                cmd="residentctl__subcmd__help__subcmd__bugreport"
+                ;;
             residentctl__subcmd__help,calls)
                 cmd="residentctl__subcmd__help__subcmd__calls"
                 ;;
@@ -87,6 +105,12 @@ _residentctl() {
                 ;;
             residentctl__subcmd__help,decline)
                 cmd="residentctl__subcmd__help__subcmd__decline"
+                ;;
+            residentctl__subcmd__help,devices)
+                cmd="residentctl__subcmd__help__subcmd__devices"
+                ;;
+            residentctl__subcmd__help,doctor)
+                cmd="residentctl__subcmd__help__subcmd__doctor"
                 ;;
             residentctl__subcmd__help,end)
                 cmd="residentctl__subcmd__help__subcmd__end"
@@ -109,11 +133,17 @@ _residentctl() {
             residentctl__subcmd__help,mute)
                 cmd="residentctl__subcmd__help__subcmd__mute"
                 ;;
+            residentctl__subcmd__help,provision)
+                cmd="residentctl__subcmd__help__subcmd__provision"
+                ;;
             residentctl__subcmd__help,statistics)
                 cmd="residentctl__subcmd__help__subcmd__statistics"
                 ;;
             residentctl__subcmd__help,status)
                 cmd="residentctl__subcmd__help__subcmd__status"
+                ;;
+            residentctl__subcmd__help,test)
+                cmd="residentctl__subcmd__help__subcmd__test"
                 ;;
             residentctl__subcmd__help,version)
                 cmd="residentctl__subcmd__help__subcmd__version"
@@ -124,6 +154,57 @@ _residentctl() {
             residentctl__subcmd__help__subcmd__config,show)
                 cmd="residentctl__subcmd__help__subcmd__config__subcmd__show"
                 ;;
+            residentctl__subcmd__help__subcmd__test,call)
+                cmd="residentctl__subcmd__help__subcmd__test__subcmd__call"
+                ;;
+            residentctl__subcmd__help__subcmd__test,camera)
+                cmd="residentctl__subcmd__help__subcmd__test__subcmd__camera"
+                ;;
+            residentctl__subcmd__help__subcmd__test,microphone)
+                cmd="residentctl__subcmd__help__subcmd__test__subcmd__microphone"
+                ;;
+            residentctl__subcmd__help__subcmd__test,screen)
+                cmd="residentctl__subcmd__help__subcmd__test__subcmd__screen"
+                ;;
+            residentctl__subcmd__help__subcmd__test,speaker)
+                cmd="residentctl__subcmd__help__subcmd__test__subcmd__speaker"
+                ;;
+            residentctl__subcmd__test,call)
+                cmd="residentctl__subcmd__test__subcmd__call"
+                ;;
+            residentctl__subcmd__test,camera)
+                cmd="residentctl__subcmd__test__subcmd__camera"
+                ;;
+            residentctl__subcmd__test,help)
+                cmd="residentctl__subcmd__test__subcmd__help"
+                ;;
+            residentctl__subcmd__test,microphone)
+                cmd="residentctl__subcmd__test__subcmd__microphone"
+                ;;
+            residentctl__subcmd__test,screen)
+                cmd="residentctl__subcmd__test__subcmd__screen"
+                ;;
+            residentctl__subcmd__test,speaker)
+                cmd="residentctl__subcmd__test__subcmd__speaker"
+                ;;
+            residentctl__subcmd__test__subcmd__help,call)
+                cmd="residentctl__subcmd__test__subcmd__help__subcmd__call"
+                ;;
+            residentctl__subcmd__test__subcmd__help,camera)
+                cmd="residentctl__subcmd__test__subcmd__help__subcmd__camera"
+                ;;
+            residentctl__subcmd__test__subcmd__help,help)
+                cmd="residentctl__subcmd__test__subcmd__help__subcmd__help"
+                ;;
+            residentctl__subcmd__test__subcmd__help,microphone)
+                cmd="residentctl__subcmd__test__subcmd__help__subcmd__microphone"
+                ;;
+            residentctl__subcmd__test__subcmd__help,screen)
+                cmd="residentctl__subcmd__test__subcmd__help__subcmd__screen"
+                ;;
+            residentctl__subcmd__test__subcmd__help,speaker)
+                cmd="residentctl__subcmd__test__subcmd__help__subcmd__speaker"
+                ;;
             *)
                 ;;
         esac
@@ -131,7 +212,7 @@ _residentctl() {
 
     case "${cmd}" in
         residentctl)
-            opts="-h -V --socket --json --config --set --help --version status calls events accept decline end mute key statistics config log-level version generate help"
+            opts="-h -V --socket --json --config --set --help --version status calls events accept decline end mute key statistics config log-level provision doctor test bugreport devices version generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -163,6 +244,36 @@ _residentctl() {
                 return 0
             fi
             case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__bugreport)
+            opts="-h --output --devices --socket --json --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -372,6 +483,66 @@ _residentctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        residentctl__subcmd__devices)
+            opts="-h --socket --json --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__doctor)
+            opts="-h --only --skip --socket --json --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --only)
+                    COMPREPLY=($(compgen -W "configuration daemon unit versions clock disk memory dns rest pusher rooms stun turn-udp turn-tcp turn-tls bandwidth gstreamer camera microphone speaker display cec keys" -- "${cur}"))
+                    return 0
+                    ;;
+                --skip)
+                    COMPREPLY=($(compgen -W "configuration daemon unit versions clock disk memory dns rest pusher rooms stun turn-udp turn-tcp turn-tls bandwidth gstreamer camera microphone speaker display cec keys" -- "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         residentctl__subcmd__end)
             opts="-h --socket --json --config --set --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -451,7 +622,7 @@ _residentctl() {
             return 0
             ;;
         residentctl__subcmd__help)
-            opts="status calls events accept decline end mute key statistics config log-level version generate help"
+            opts="status calls events accept decline end mute key statistics config log-level provision doctor test bugreport devices version generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -465,6 +636,20 @@ _residentctl() {
             return 0
             ;;
         residentctl__subcmd__help__subcmd__accept)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__help__subcmd__bugreport)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -535,6 +720,34 @@ _residentctl() {
             return 0
             ;;
         residentctl__subcmd__help__subcmd__decline)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__help__subcmd__devices)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -646,6 +859,20 @@ _residentctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        residentctl__subcmd__help__subcmd__provision)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         residentctl__subcmd__help__subcmd__statistics)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -663,6 +890,90 @@ _residentctl() {
         residentctl__subcmd__help__subcmd__status)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__help__subcmd__test)
+            opts="camera microphone speaker screen call"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__help__subcmd__test__subcmd__call)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__help__subcmd__test__subcmd__camera)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__help__subcmd__test__subcmd__microphone)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__help__subcmd__test__subcmd__screen)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__help__subcmd__test__subcmd__speaker)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -766,6 +1077,72 @@ _residentctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        residentctl__subcmd__provision)
+            opts="-h --file --platform --api --pusher --key --rooms --user --password-file --token-file --root --no-check --no-restart --socket --json --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --platform)
+                    COMPREPLY=($(compgen -W "chatta" -- "${cur}"))
+                    return 0
+                    ;;
+                --api)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pusher)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rooms)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         residentctl__subcmd__statistics)
             opts="-h --socket --json --config --set --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -795,6 +1172,272 @@ _residentctl() {
         residentctl__subcmd__status)
             opts="-h --socket --json --config --set --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test)
+            opts="-h --socket --json --config --set --help camera microphone speaker screen call help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test__subcmd__call)
+            opts="-h --seconds --devices --local --caller --caller-password-file --socket --json --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --seconds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --caller)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --caller-password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test__subcmd__camera)
+            opts="-h --socket --json --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test__subcmd__help)
+            opts="camera microphone speaker screen call help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test__subcmd__help__subcmd__call)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test__subcmd__help__subcmd__camera)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test__subcmd__help__subcmd__microphone)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test__subcmd__help__subcmd__screen)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test__subcmd__help__subcmd__speaker)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test__subcmd__microphone)
+            opts="-h --socket --json --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test__subcmd__screen)
+            opts="-h --socket --json --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        residentctl__subcmd__test__subcmd__speaker)
+            opts="-h --socket --json --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -62,6 +62,34 @@ pub enum Command {
         #[arg(value_parser = ["error", "warn", "info", "debug", "trace"])]
         level: Option<String>,
     },
+    /// Make this box a resident's: check the account at the platform, write credential and configuration, restart.
+    Provision(Box<super::provision::Wish>),
+    /// Check everything a call needs, and say what to do where something is not well. Takes under a minute.
+    ///
+    /// Camera and microphone are opened for a few seconds, and the speaker plays half a second of soft noise, unless there
+    /// is a call; nothing is recorded. Best run as root: passwords cannot be read otherwise.
+    Doctor {
+        /// Only this check (may be given more than once).
+        #[arg(long, value_name = "CHECK", value_parser = super::doctor::names())]
+        only: Vec<String>,
+        /// Without this check (may be given more than once).
+        #[arg(long, value_name = "CHECK", value_parser = super::doctor::names())]
+        skip: Vec<String>,
+    },
+    /// Look at one part more closely.
+    #[command(subcommand)]
+    Test(super::test::Part),
+    /// Collect everything that helps somebody far away into one archive, without secrets and names.
+    Bugreport {
+        /// The archive [default: in the folder for temporary files].
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Open camera, microphone and speaker for it, too.
+        #[arg(long)]
+        devices: bool,
+    },
+    /// Cameras, microphones and loudspeakers, by the names that belong into the configuration.
+    Devices,
     /// Versions of everything that matters.
     Version,
     /// Write man pages, completions and the reference page into a folder (for packages).

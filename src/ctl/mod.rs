@@ -5,13 +5,19 @@
 //! how it ends, [`screen`] of how it looks; each command prints through the latter and returns the former.
 
 pub mod arguments;
+mod bugreport;
 pub mod client;
+mod devices;
+mod doctor;
 pub mod exit;
 pub mod generate;
 mod log;
+pub mod provision;
 pub mod screen;
+mod scrub;
 mod settings;
 mod status;
+pub mod test;
 mod version;
 mod words;
 
@@ -62,6 +68,14 @@ async fn run(arguments: Arguments, screen: &mut Screen) -> Result<Exit, Failure>
         Command::Key { key } => press(screen, &daemon, &format!("keys/{key}")).await,
         Command::Config(command) => settings::run(screen, *command, loaded),
         Command::LogLevel { level } => log_level(screen, &daemon, level.as_deref()).await,
+        Command::Doctor { only, skip } => {
+            let choice = doctor::Choice { only: only.clone(), skip: skip.clone() };
+            doctor::run(screen, &daemon, loaded, &choice).await
+        }
+        Command::Provision(wish) => provision::run(screen, &daemon, (**wish).clone(), arguments.set.clone()).await,
+        Command::Test(part) => test::run(screen, &daemon, loaded, part.clone()).await,
+        Command::Bugreport { output, devices } => bugreport::run(screen, &daemon, loaded, output.clone(), *devices).await,
+        Command::Devices => devices::run(screen, config).await,
         Command::Version => Ok(version::run(screen, &daemon).await),
         Command::Generate { folder } => generate::run(screen, folder),
     }

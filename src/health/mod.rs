@@ -1,6 +1,7 @@
 //! Readiness, status line and watchdog towards systemd. Without systemd (no `NOTIFY_SOCKET`) everything here does nothing.
 
 pub mod beat;
+pub mod doctor;
 mod words;
 
 pub use beat::{Beat, supervise};

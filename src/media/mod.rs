@@ -9,11 +9,13 @@ pub mod camera;
 pub mod devices;
 pub mod peer;
 pub(crate) mod pipeline;
+pub mod reading;
 pub mod relay;
 pub mod session;
 pub mod sound;
 mod source;
 pub mod stats;
+pub mod trial;
 
 pub use pipeline::gstreamer;
 pub use session::MediaError;

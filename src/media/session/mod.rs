@@ -360,7 +360,7 @@ fn align(decoders: &[Arc<Decoder>]) {
 }
 
 /// What to try when a sound device gives this reason.
-fn sound_advice(reason: &str) -> &'static str {
+pub(in crate::media) fn sound_advice(reason: &str) -> &'static str {
     let lower = reason.to_lowercase();
     if lower.contains("busy") {
         "another program has it open: end that program"

@@ -193,7 +193,8 @@ fn tone(frame: &mut [i16; FRAME], start: gst::ClockTime) {
     }
 }
 
-fn description(config: &Config) -> String {
+/// The pipeline of the device: 48 kHz mono into `appsink name=out`.
+pub(in crate::media) fn description(config: &Config) -> String {
     let tail = "audioconvert ! audioresample ! audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=1 ! \
                 appsink name=out sync=false async=false max-buffers=20 drop=true";
     match &config.microphone {

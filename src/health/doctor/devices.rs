@@ -1,0 +1,363 @@
+//! What the box sees, hears and shows with. Devices are opened one after the other, because they disturb each other, and
+//! not while there is a call.
+
+use super::{Outcome, Patient, Planned, blocking, planned};
+use crate::config::Config;
+use crate::daemon;
+use crate::media::reading;
+use crate::media::session::{CameraSource, MicrophoneSource};
+use crate::media::{SoundOut, gstreamer};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+const HANGS: &str = "a driver hangs: pull the plug of the device, or restart the box; dmesg says which";
+
+/// How long pictures are counted.
+const PICTURES: Duration = Duration::from_secs(2);
+/// How long the microphone is listened to.
+const LISTEN: Duration = Duration::from_millis(1500);
+
+pub(super) fn plan(patient: &Arc<Patient>) -> Vec<Planned> {
+    // One at a time, in the order in which they come here.
+    let turn = Arc::new(Mutex::new(()));
+    let device = |name, seconds, check: fn(&Patient, &Config) -> Outcome| {
+        let (patient, turn) = (patient.clone(), turn.clone());
+        planned(name, seconds, HANGS, async move {
+            let _turn = turn.lock().await;
+            blocking(move || match (&patient.config, busy(&patient)) {
+                (Err(_), _) => Outcome::skipped("the configuration has mistakes"),
+                (_, true) => Outcome::skipped("there is a call, and it has the devices"),
+                (Ok(config), false) => check(&patient, config),
+            })
+            .await
+        })
+    };
+    let quick = |name, check: fn(&Config) -> Outcome| {
+        let patient = patient.clone();
+        planned(name, 15, HANGS, async move {
+            blocking(move || match &patient.config {
+                Ok(config) => check(config),
+                Err(_) => Outcome::skipped("the configuration has mistakes"),
+            })
+            .await
+        })
+    };
+    vec![
+        planned("gstreamer", 30, HANGS, blocking(elements)),
+        device("camera", 45, camera),
+        device("microphone", 48, microphone),
+        device("speaker", 50, speaker),
+        quick("display", display),
+        quick("cec", cec),
+        quick("keys", keys),
+    ]
+}
+
+/// Whether a call has the devices, or is about to.
+fn busy(patient: &Patient) -> bool {
+    let phase = patient.status.as_ref().ok().and_then(|status| status["phase"].as_str());
+    patient.call.is_cancelled() || phase.is_some_and(|phase| !matches!(phase, "idle" | "message" | "stopped"))
+}
+
+/// Elements without which there is no call; of those on one line, any will do.
+const ELEMENTS: &[&[&str]] = &[
+    &["opusenc"],
+    &["opusdec"],
+    &["rtpopuspay"],
+    &["x264enc", "v4l2h264enc", "openh264enc", "vp8enc"],
+    &["avdec_h264", "v4l2h264dec", "openh264dec", "v4l2slh264dec"],
+    &["vp8dec"],
+    &["rtph264pay", "rtpvp8pay"],
+    &["videoconvert"],
+    &["audioresample"],
+    &["jpegdec"],
+    &["v4l2src"],
+    &["alsasrc"],
+    &["alsasink"],
+];
+
+fn elements() -> Outcome {
+    if let Err(e) = gstreamer() {
+        return Outcome::failure(e.0, "reinstall GStreamer, and delete ~/.cache/gstreamer-1.0");
+    }
+    let there = |name: &&str| ::gstreamer::ElementFactory::find(name).is_some();
+    let missing: Vec<String> = ELEMENTS.iter().filter(|any| !any.iter().any(there)).map(|any| any.join(" or ")).collect();
+    if missing.is_empty() {
+        Outcome::ok("every element that a call needs is there")
+    } else {
+        let next = "install the plugins: gstreamer1.0-plugins-{base,good,bad,ugly}, gstreamer1.0-libav, gstreamer1.0-alsa";
+        Outcome::failure(format!("missing: {}", missing.join(", ")), next)
+    }
+}
+
+fn camera(patient: &Patient, config: &Config) -> Outcome {
+    let media = match daemon::media(config) {
+        Ok(media) => media,
+        Err(why) => return Outcome::failure(why, "residentctl config check"),
+    };
+    match &media.camera {
+        CameraSource::None => {
+            return Outcome::warning("media.camera is \"none\": video calls are declined", "set media.camera (residentctl devices)");
+        }
+        CameraSource::V4l2(path) if !Path::new(path).exists() => {
+            return Outcome::failure(
+                format!("{path} is not there: video calls are declined"),
+                "plug it in; residentctl devices lists what there is",
+            );
+        }
+        _ => {}
+    }
+    let pictures = match reading::camera(&media, PICTURES, &patient.call) {
+        Ok(pictures) => pictures,
+        Err(why) if patient.call.is_cancelled() => return Outcome::skipped(why),
+        Err(why) => return Outcome::failure(why, "see above; then residentctl test camera"),
+    };
+    let (fps, test) = (media.fps, media.camera == CameraSource::Test);
+    let says = format!(
+        "{}: {:.1} of {fps} pictures a second of {}x{}, the first after {} ms, light {} %",
+        if test { "the test picture".to_owned() } else { media.camera.to_string() },
+        pictures.rate,
+        media.width,
+        media.height,
+        pictures.first_ms,
+        pictures.light
+    );
+    let outcome = if test {
+        Outcome::warning(says, "callers see a test picture: set media.camera")
+    } else if pictures.rate < 0.6 * f64::from(fps) {
+        Outcome::warning(says, "too few: too dark a room, another USB port, or a smaller media.size")
+    } else if pictures.light < 12 {
+        Outcome::warning(says, "very dark: open the cover of the camera, or light the room")
+    } else {
+        Outcome::ok(says)
+    };
+    outcome.figure("rate", pictures.rate).figure("light", pictures.light).figure("first_ms", pictures.first_ms)
+}
+
+fn microphone(patient: &Patient, config: &Config) -> Outcome {
+    let media = match daemon::media(config) {
+        Ok(media) => media,
+        Err(why) => return Outcome::failure(why, "residentctl config check"),
+    };
+    match media.microphone {
+        MicrophoneSource::None => {
+            return Outcome::failure("media.microphone is \"none\": all calls are declined", "set media.microphone (residentctl devices)");
+        }
+        MicrophoneSource::Test => return Outcome::warning("callers hear a test tone", "set media.microphone"),
+        _ => {}
+    }
+    let level = match reading::microphone(&media, LISTEN, &patient.call) {
+        Ok(level) => level,
+        Err(why) if patient.call.is_cancelled() => return Outcome::skipped(why),
+        Err(why) => return Outcome::failure(why, "residentctl devices lists what there is; then residentctl test microphone"),
+    };
+    let says = format!("{}: mean {:.0} dB, peak {:.0} dB", media.microphone, level.mean_db, level.peak_db);
+    let outcome = if level.dead {
+        Outcome::failure(format!("{says}: a dead line"), "it is muted (alsamixer, F4), its switch is off, or it is another device")
+    } else if level.peak_db > -0.5 {
+        Outcome::warning(says, "too loud: turn its gain down (alsamixer, F4)")
+    } else if level.mean_db < -75.0 {
+        Outcome::warning(says, "very soft: turn its gain up (alsamixer, F4)")
+    } else {
+        Outcome::ok(says)
+    };
+    outcome.figure("mean_db", level.mean_db).figure("peak_db", level.peak_db)
+}
+
+fn speaker(patient: &Patient, config: &Config) -> Outcome {
+    let device = config.text("media.speaker");
+    let media = match daemon::media(config) {
+        Ok(media) => media,
+        Err(why) => return Outcome::failure(why, "residentctl config check"),
+    };
+    match device {
+        "none" => return Outcome::failure("media.speaker is \"none\": nobody is heard", "set media.speaker (residentctl devices)"),
+        "tv" => return Outcome::skipped("the sound goes through the television's driver (lab)"),
+        _ => {}
+    }
+    if matches!(media.microphone, MicrophoneSource::None | MicrophoneSource::Test) {
+        return Outcome::skipped("there is no microphone to hear it with");
+    }
+    match reading::speaker(&media, SoundOut::Alsa(device.to_owned()), &patient.call) {
+        Ok(heard) => judge_heard(device, &heard, config.integer("media.playback_delay")),
+        Err(why) if patient.call.is_cancelled() => Outcome::skipped(why),
+        Err(why) => Outcome::failure(why, "residentctl devices lists what there is; then residentctl test speaker"),
+    }
+}
+
+fn judge_heard(device: &str, heard: &reading::Heard, configured: i64) -> Outcome {
+    let Some(delay) = heard.delay_ms else {
+        let next = "is the television on, on this input, and not mute? is media.speaker the right output? then residentctl test speaker";
+        return Outcome::warning(format!("{device} plays, but the microphone does not hear it"), next).figure("clearness", heard.clearness);
+    };
+    let says = format!("{device} is heard after {delay:.0} ms (media.playback_delay is {configured} ms)");
+    // The canceller looks for the echo within about a tenth of a second of where it is told to expect it.
+    let outcome = if (delay - configured as f64).abs() > 100.0 {
+        Outcome::warning(says, format!("set media.playback_delay = {:.0}, else callers may hear themselves", delay.min(500.0)))
+    } else {
+        Outcome::ok(says)
+    };
+    outcome.figure("delay_ms", delay).figure("clearness", heard.clearness)
+}
+
+fn display(config: &Config) -> Outcome {
+    match config.text("tv.sink") {
+        "kms" => {}
+        "driver" => return Outcome::ok("pictures go through the television's driver (lab)"),
+        "none" => return Outcome::failure("tv.sink is \"none\": nothing is shown", "set tv.sink = \"kms\""),
+        other => return Outcome::warning(format!("pictures go to a {other}"), "on a box, set tv.sink = \"kms\""),
+    }
+    judge_connectors(&connectors(Path::new("/sys/class/drm")))
+}
+
+/// Connectors of the box: name, whether something is connected, the mode used first.
+fn connectors(folder: &Path) -> Vec<(String, bool, String)> {
+    let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut all: Vec<_> = entries
+        .filter(|e| e.path().join("status").exists())
+        .map(|e| {
+            let mode = read(e.path().join("modes")).lines().next().unwrap_or_default().to_owned();
+            (e.file_name().to_string_lossy().into_owned(), read(e.path().join("status")).trim() == "connected", mode)
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+fn judge_connectors(all: &[(String, bool, String)]) -> Outcome {
+    if all.is_empty() {
+        return Outcome::failure("there is no display hardware that Linux knows", "check the kernel's DRM driver: dmesg | grep -i drm");
+    }
+    let connected: Vec<String> = all.iter().filter(|c| c.1).map(|(name, _, mode)| format!("{name} {mode}").trim().to_owned()).collect();
+    if connected.is_empty() {
+        let names: Vec<&str> = all.iter().map(|c| c.0.as_str()).collect();
+        let next = "check the HDMI cable; some televisions answer only when they are on: switch it on and try again";
+        return Outcome::failure(format!("nothing is connected to {}", names.join(", ")), next);
+    }
+    Outcome::ok(format!("connected: {}", connected.join(", ")))
+}
+
+fn cec(config: &Config) -> Outcome {
+    match config.text("tv.driver") {
+        "none" => {
+            return Outcome::warning(
+                "the television is not controlled: it is taken as on",
+                "set tv.driver, so that it wakes and is put back",
+            );
+        }
+        "lab" | "headless" => return Outcome::ok(format!("tv.driver is {:?}: not a real television", config.text("tv.driver"))),
+        _ => {}
+    }
+    let there = std::fs::read_dir("/dev").is_ok_and(|mut d| d.any(|e| e.is_ok_and(|e| e.file_name().to_string_lossy().starts_with("cec"))));
+    if there {
+        Outcome::ok("there is a CEC adapter")
+    } else {
+        Outcome::failure("there is no /dev/cec*", "this box's HDMI has no CEC, or its driver is missing: dmesg | grep -i cec")
+    }
+}
+
+fn keys(config: &Config) -> Outcome {
+    if config.text("tv.driver") == "lab" {
+        return Outcome::ok("keys come from the lab's remote control");
+    }
+    let devices = std::fs::read_to_string("/proc/bus/input/devices").unwrap_or_default();
+    let names: Vec<&str> = with_keys(&devices);
+    if names.is_empty() {
+        return Outcome::failure(
+            "there is no device with keys: nobody can answer",
+            "connect the remote control's receiver; evtest shows what arrives",
+        );
+    }
+    Outcome::ok(format!("keys may come from {}", names.join(", ")))
+}
+
+/// Names of the input devices that have an OK or Enter key (KEY_ENTER 28, KEY_OK 0x160, KEY_SELECT 0x161).
+fn with_keys(devices: &str) -> Vec<&str> {
+    devices
+        .split("\n\n")
+        .filter(|device| {
+            let bits = device.lines().find_map(|l| l.strip_prefix("B: KEY=")).unwrap_or_default();
+            let words: Vec<u64> = bits.split_whitespace().rev().map(|w| u64::from_str_radix(w, 16).unwrap_or(0)).collect();
+            let set = |key: usize| words.get(key / 64).is_some_and(|word| word & (1 << (key % 64)) != 0);
+            [28, 0x160, 0x161].iter().any(|key| set(*key))
+        })
+        .filter_map(|device| device.lines().find_map(|l| l.strip_prefix("N: Name=")))
+        .map(|name| name.trim_matches('"'))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+    use crate::config::Sources;
+    use serde_json::json;
+    use tokio_util::sync::CancellationToken;
+
+    fn config(flags: &[&str]) -> Config {
+        Config::load(&Sources { flags: flags.iter().map(ToString::to_string).collect(), ..Default::default() }).unwrap()
+    }
+
+    fn patient(config: &Config, phase: &str) -> Patient {
+        Patient { config: Ok(config.clone()), status: Ok(json!({ "phase": phase })), call: CancellationToken::new() }
+    }
+
+    #[test]
+    fn the_devices_of_a_call_are_left_alone() {
+        let config = config(&[]);
+        for (phase, is_busy) in [("idle", false), ("ringing", true), ("talking", true), ("message", false)] {
+            assert_eq!(busy(&patient(&config, phase)), is_busy, "{phase}");
+        }
+        let called = patient(&config, "idle");
+        called.call.cancel();
+        assert!(busy(&called));
+    }
+
+    #[test]
+    fn each_missing_device_is_a_finding_with_a_next_step() {
+        let config = config(&["media.camera=/dev/video-not-there", "media.microphone=plughw:CARD=NotThere", "media.speaker=none"]);
+        let patient = patient(&config, "idle");
+        for (check, part) in
+            [(camera as fn(&Patient, &Config) -> Outcome, "/dev/video-not-there"), (microphone, "NotThere"), (speaker, "nobody is heard")]
+        {
+            let outcome = check(&patient, &config);
+            assert!(outcome.verdict == Verdict::Failure && outcome.says.contains(part) && outcome.next.is_some(), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_speaker_that_is_not_heard_warns_and_one_that_comes_late_says_what_to_set() {
+        let level = reading::Level { mean_db: -40.0, peak_db: -20.0, dead: false };
+        let heard = |delay_ms| reading::Heard { delay_ms, clearness: 5.0, level };
+        assert_eq!(judge_heard("default", &heard(None), 80).verdict, Verdict::Warning);
+        assert_eq!(judge_heard("default", &heard(Some(120.0)), 80).verdict, Verdict::Ok);
+        let late = judge_heard("default", &heard(Some(312.0)), 80);
+        assert!(late.verdict == Verdict::Warning && late.next.as_ref().unwrap().contains("playback_delay = 312"), "{late:?}");
+    }
+
+    #[test]
+    fn a_cable_that_is_not_plugged_in_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(judge_connectors(&connectors(dir.path())).verdict, Verdict::Failure);
+        let port = dir.path().join("card0-HDMI-A-1");
+        std::fs::create_dir(&port).unwrap();
+        std::fs::write(port.join("status"), "disconnected\n").unwrap();
+        std::fs::write(port.join("modes"), "").unwrap();
+        let outcome = judge_connectors(&connectors(dir.path()));
+        assert!(outcome.verdict == Verdict::Failure && outcome.says.contains("card0-HDMI-A-1"), "{outcome:?}");
+        std::fs::write(port.join("status"), "connected\n").unwrap();
+        std::fs::write(port.join("modes"), "1920x1080\n1280x720\n").unwrap();
+        let outcome = judge_connectors(&connectors(dir.path()));
+        assert!(outcome.verdict == Verdict::Ok && outcome.says.contains("1920x1080"), "{outcome:?}");
+    }
+
+    #[test]
+    fn input_devices_with_an_ok_key_are_told_from_those_without() {
+        let text = "I: Bus=0003\nN: Name=\"Remote\"\nB: KEY=3 0 0 0 0 10000000\n\nI: Bus=0019\nN: Name=\"Power Button\"\nB: KEY=10000000000000 0\n";
+        assert_eq!(with_keys(text), ["Remote"]);
+        assert!(with_keys("").is_empty());
+    }
+}
