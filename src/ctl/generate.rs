@@ -195,7 +195,7 @@ mod tests {
     fn every_command_has_a_man_page_and_is_completed() {
         let files = files();
         let names: Vec<_> = files.iter().map(|(path, _)| path.as_str()).collect();
-        for page in ["man/man1/residentctl-status.1", "man/man1/residentctl-config-show.1", "man/residentd.8"] {
+        for page in ["man/residentctl-status.1", "man/residentctl-config-show.1", "man/residentd.8"] {
             assert!(names.contains(&page), "{names:?}");
         }
         let bash = files.iter().find(|(path, _)| path == "completions/residentctl.bash").unwrap();

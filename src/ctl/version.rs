@@ -9,10 +9,8 @@ use serde_json::{Map, Value};
 pub fn versions(status: Option<&Value>) -> Map<String, Value> {
     let (major, minor, micro, _) = gstreamer::version();
     let file = |path: &str| std::fs::read_to_string(path).ok();
-    let os = file("/etc/os-release").and_then(|text| {
-        let name = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME=").map(|n| n.trim_matches('"').to_owned()));
-        name
-    });
+    let named = |text: String| text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME=").map(|n| n.trim_matches('"').to_owned()));
+    let os = file("/etc/os-release").and_then(named);
     let pairs = [
         ("residentctl", Some(env!("CARGO_PKG_VERSION").to_owned())),
         ("residentd", status.and_then(|s| s["version"].as_str().map(str::to_owned))),

@@ -71,7 +71,7 @@ mod tests {
     fn room(delay: usize, loud: f32, other: f32) -> Vec<i16> {
         let mut state = 99u64;
         let noise = noise();
-        (0..90_000)
+        (0..90_000usize)
             .map(|i| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let hiss = ((state >> 40) as f32 / 8_388_608.0 - 1.0) * other;

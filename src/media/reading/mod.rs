@@ -130,6 +130,7 @@ pub struct Level {
 /// # Errors
 /// One line: what is wrong and what to try; or that a call came.
 pub fn microphone(config: &Config, span: Duration, call: &CancellationToken) -> Result<Level, String> {
+    gstreamer().map_err(|e| e.0)?;
     let time = Time::start();
     let ear = Ear::open(config, &time)?;
     ear.listen(span, call, || {})?;
@@ -222,7 +223,6 @@ impl Ear {
         if config.microphone == MicrophoneSource::None {
             return Err("there is none: media.microphone is \"none\"".into());
         }
-        gstreamer().map_err(|e| e.0)?;
         let failed: Arc<Mutex<Option<String>>> = Arc::default();
         let on_error: OnError = {
             let failed = failed.clone();
