@@ -7,6 +7,7 @@ use super::camera::Camera;
 use super::pipeline::{CLOSE_WITHIN, OnError, Pipeline, Time, gstreamer};
 use super::session::{CameraSource, Config, MicrophoneSource};
 use super::sound::speaker::Speaker;
+use super::sound::voicing::{Hearing, Wishes};
 use super::sound::{FRAME, FRAME_TIME, echo::Reference, microphone};
 use super::source::{lock, running_time};
 use super::{MediaEvent, PictureSink, SoundOut};
@@ -22,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 const FIRST: Duration = Duration::from_secs(8);
 /// The first pictures of a webcam are dark.
 const WARM_UP: Duration = Duration::from_millis(700);
+/// The voice as it comes.
+const PLAIN: Wishes = Wishes { volume: 100, hearing: Hearing::Off };
 /// For the first sound.
 const SOUND: Duration = Duration::from_secs(4);
 
@@ -150,7 +153,7 @@ fn level(samples: &[i16]) -> Level {
 /// What was heard of the speaker.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Heard {
-    /// From handing sound to the output until the microphone hears it, in milliseconds; `None`: it was not heard.
+    /// From the sound card's output until the microphone hears it, in milliseconds; `None`: it was not heard.
     pub delay_ms: Option<f64>,
     /// How much clearer than anything else, 1 being not at all.
     pub clearness: f64,
@@ -170,7 +173,8 @@ pub fn speaker(config: &Config, out: SoundOut, call: &CancellationToken) -> Resu
         let lost = lost.clone();
         Box::new(move |why| *lock(&lost) = why)
     };
-    let speaker = Speaker::open(out, Arc::new(Reference::default()), tell).map_err(|e| format!("the system has no thread left: {e}"))?;
+    let speaker =
+        Speaker::open(out, PLAIN, Arc::new(Reference::default()), tell).map_err(|e| format!("the system has no thread left: {e}"))?;
     let voice = speaker.voice();
     let ear = Ear::open(config, &time)?;
     // HDMI outputs take their time after a silence; the ring buffers fill.
@@ -187,6 +191,8 @@ pub fn speaker(config: &Config, out: SoundOut, call: &CancellationToken) -> Resu
         }
     })?;
     let recording = ear.close();
+    // What waits in the box itself is known at every moment; what is measured is the way behind it.
+    let waits = speaker.latency().as_secs_f64() * 1000.0;
     speaker.close();
     if let Some(why) = lock(&lost).take() {
         return Err(format!("speaker: {why}; check its plug, its name (residentctl devices), and that nothing else plays on it"));
@@ -195,9 +201,7 @@ pub fn speaker(config: &Config, out: SoundOut, call: &CancellationToken) -> Resu
     let level = level(&recording.samples);
     let start = recording.start.unwrap_or(gst::ClockTime::ZERO).mseconds() as f64;
     let at = played.map_or(0.0, |at| at.mseconds() as f64);
-    // The voice's own cushion is not part of the way through the air.
-    let cushion = 25.0;
-    let delay_ms = found.lag.map(|samples| start + samples as f64 / 48.0 - at - cushion).filter(|delay| *delay > -20.0);
+    let delay_ms = found.lag.map(|samples| start + samples as f64 / 48.0 - at - waits).filter(|delay| *delay > -20.0);
     Ok(Heard { delay_ms: delay_ms.map(|d| d.max(0.0)), clearness: found.clearness, level })
 }
 
