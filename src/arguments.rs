@@ -19,6 +19,9 @@ pub struct Arguments {
     /// Print the effective values and where each came from, and end.
     #[arg(long)]
     pub show_config: bool,
+    /// Print the journal's catalogue of messages, and end.
+    #[arg(long)]
+    pub catalogue: bool,
     /// Print the reference page of all settings, and end.
     #[arg(long)]
     pub reference: bool,

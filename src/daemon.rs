@@ -1,11 +1,12 @@
 //! Putting the daemon together: from the configuration to a running [`Agent`].
 
-use crate::agent::{Agent, FollowPlatform};
+use crate::agent::{Agent, FollowPlatform, LINE_EVENTS, Renewal};
 use crate::api::{self, Status};
 use crate::call::consent::{Automatic, Consent, Listed, Who};
 use crate::call::{Devices, Limits, LineId, Machine};
 use crate::config::{Config, credential_places};
-use crate::line::chatta;
+use crate::journal::messages;
+use crate::line::{LineHandle, Wired, chatta};
 use crate::media::camera::controls::Mains;
 use crate::media::peer::PeerConfig;
 use crate::media::{Codec, Outputs, session};
@@ -14,6 +15,7 @@ use crate::room::twilio;
 use crate::store::Store;
 use crate::{health, net, tv};
 use jiff::tz::TimeZone;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -96,7 +98,7 @@ fn warn_if_readable(file: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(file).map(|m| m.permissions().mode()).unwrap_or(0);
     if mode & 0o077 != 0 && std::env::var_os("CREDENTIALS_DIRECTORY").is_none() {
-        log::warn!("{} can be read by others: chmod 600 {0}", file.display());
+        log::warn!(MESSAGE_ID = messages::SECRET_READABLE.id; "{} can be read by others: chmod 600 {0}", file.display());
     }
 }
 
@@ -219,6 +221,45 @@ pub fn socket(config: &Config) -> PathBuf {
     config.path("api.socket").unwrap_or_else(|| unit.join("residentd.sock"))
 }
 
+/// The lines that are enabled.
+fn lines(config: &Config, tls: &Arc<rustls::ClientConfig>) -> Result<Vec<Wired>, String> {
+    let mut lines = Vec::new();
+    if config.flag("line.chatta.enabled") {
+        let (settings, tls) = (chatta(config)?, tls.clone());
+        let mut likeness = DefaultHasher::new();
+        config.values_of(&["line.chatta.", "network.authority"]).hash(&mut likeness);
+        let secrets = [&settings.credentials.password, &settings.credentials.token];
+        secrets.map(|secret| secret.as_ref().map(|text| text.as_str())).hash(&mut likeness);
+        let start = Box::new(move |events| chatta::spawn(settings, tls, events));
+        lines.push(Wired { id: LineId(CHATTA.into()), likeness: likeness.finish(), start });
+    }
+    Ok(lines)
+}
+
+/// What a configuration that was read anew changes in a running agent.
+///
+/// # Errors
+/// As [`start`].
+pub fn renewal(config: &Config) -> Result<Renewal, String> {
+    let tls = net::tls::client(config.path("network.authority").as_deref()).map_err(|e| e.to_string())?;
+    let media = media(config)?;
+    let given = |key: &str| Some(config.text(key)).filter(|text| !text.is_empty()).map(str::to_owned);
+    Ok(Renewal {
+        limits: limits(config),
+        consent: consent(config),
+        follow_platform: follow_platform(config),
+        rooms: rooms(config, tls.clone(), media.codecs())?,
+        media,
+        photos: net::photo::Photos::new(tls.clone())?,
+        lines: lines(config, &tls)?,
+        locale: given("resident.locale"),
+        time_zone: given("resident.time_zone"),
+    })
+}
+
+/// Settings that only a start reads.
+pub const AT_START: [&str; 4] = ["tv.", "api.", "state.", "media.speaker"];
+
 /// Starts everything but the loop: state, television, lines, local API. Within a tokio runtime.
 ///
 /// # Errors
@@ -242,12 +283,13 @@ pub async fn assemble(config: Config, driver: tv::Driver, outputs: Outputs) -> R
 
     let (tv, tv_events) = tv::spawn(tv::Config::default(), driver, Arc::new(store.clone()));
 
-    let (to_line_events, line_events) = mpsc::channel(256);
-    let mut lines = Vec::new();
-    if config.flag("line.chatta.enabled") {
-        lines.push(chatta::spawn(chatta(&config)?, tls, to_line_events));
-    } else {
-        log::warn!("no line is enabled: nobody can call; set line.chatta.enabled");
+    let (to_line_events, line_events) = mpsc::channel(LINE_EVENTS);
+    let lines = lines(&config, &tls)?;
+    let likeness = lines.iter().map(|line| (line.id.clone(), line.likeness)).collect();
+    let lines: Vec<LineHandle> = lines.into_iter().map(|line| (line.start)(to_line_events.clone())).collect();
+    drop(to_line_events);
+    if lines.is_empty() {
+        log::warn!(MESSAGE_ID = messages::NO_LINE.id; "no line is enabled: nobody can call; set line.chatta.enabled");
     }
 
     let devices = Devices { camera: media.camera.is_present(), microphone: media.microphone.is_present() };
@@ -269,18 +311,22 @@ pub async fn assemble(config: Config, driver: tv::Driver, outputs: Outputs) -> R
             let api = api::Api { requests: to_requests, status: shown, happenings: happenings.clone(), keys: config.flag("api.keys") };
             Some(AbortOnDropHandle::new(tokio::spawn(async move {
                 if let Err(e) = bound.serve(api).await {
-                    log::error!("the local API ended: {e}; calls go on; restart residentd to have it back");
+                    log::error!(MESSAGE_ID = messages::API_UNAVAILABLE.id; "the local API ended: {e}; calls go on; restart residentd to have it back");
                 }
             })))
         }
         // Calls are what the box is for: they go on without it.
         Err(e) => {
-            log::error!("no local API at {}: {e}", path.display());
+            log::error!(MESSAGE_ID = messages::API_UNAVAILABLE.id; "no local API at {}: {e}", path.display());
             None
         }
     };
+    let (renew, renewals) = mpsc::channel(1);
     health::ready();
     Ok(Agent {
+        likeness,
+        renew,
+        renewals,
         machine,
         lines,
         line_events,

@@ -1,11 +1,14 @@
 //! `residentd`: arguments, configuration, journal, readiness, run, orderly stop.
 
 use clap::Parser;
+use residentd::agent::Renewal;
 use residentd::arguments::Arguments;
 use residentd::config::{self, Config, Sources};
+use residentd::journal::messages;
 use residentd::{daemon, health, journal};
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// EX_CONFIG of sysexits.h: what is wrong stands on standard error. The unit starts it again all the same, ever more seldom:
@@ -30,14 +33,24 @@ fn limit_allocator() {}
 fn main() -> ExitCode {
     limit_allocator();
     let arguments = Arguments::parse();
+    if arguments.catalogue {
+        print!("{}", journal::messages::catalogue());
+        return ExitCode::SUCCESS;
+    }
     if arguments.reference {
         print!("{}", config::reference());
         return ExitCode::SUCCESS;
     }
-    let config = match Config::load(&Sources::system(arguments.config.as_deref(), arguments.set)) {
+    let sources = move || Sources::system(arguments.config.as_deref(), arguments.set.clone());
+    let config = match Config::load(&sources()) {
         Ok(config) => config,
         Err(mistakes) => {
-            eprintln!("{mistakes}");
+            if !arguments.check_config && journal::is_there() {
+                journal::install(log::LevelFilter::Info);
+                log::error!(MESSAGE_ID = messages::CONFIGURATION_REFUSED.id; "{mistakes}");
+            } else {
+                eprintln!("{mistakes}");
+            }
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
@@ -50,7 +63,7 @@ fn main() -> ExitCode {
     journal::install(config.text("log.level").parse().expect("the table of settings lists only levels"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
     let ended = runtime.map_err(|e| format!("no runtime: {e}")).and_then(|runtime| {
-        let ended = runtime.block_on(run(config));
+        let ended = runtime.block_on(run(config, &sources));
         // A device that hangs while it is closed must not hold up an orderly stop: the kernel closes it with the process.
         runtime.shutdown_timeout(Duration::from_millis(200));
         ended
@@ -64,19 +77,51 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(config: Config) -> Result<(), String> {
+/// The files are read anew: good ones are taken over between two calls, of bad ones the mistakes are told.
+async fn reload(current: &mut Config, sources: &impl Fn() -> Sources, renew: &mpsc::Sender<Renewal>) {
+    health::reloading();
+    let read = Config::load(&sources()).map_err(|e| e.to_string()).and_then(|new| Ok((daemon::renewal(&new)?, new)));
+    match read {
+        Ok((renewal, new)) => {
+            let later: Vec<&str> =
+                current.differences(&new).into_iter().filter(|key| daemon::AT_START.iter().any(|start| key.starts_with(start))).collect();
+            if !later.is_empty() {
+                log::warn!(MESSAGE_ID = messages::CONFIGURATION_LATER.id; "taken over at the next start only: {}", later.join(", "));
+            }
+            journal::set_level(new.text("log.level").parse().expect("the table of settings lists only levels"));
+            // The agent takes it at once; it is gone only when everything ends.
+            let _ = renew.send(renewal).await;
+            *current = new;
+        }
+        Err(mistakes) => log::error!(
+            MESSAGE_ID = messages::CONFIGURATION_REFUSED.id;
+            "the configuration has mistakes; what was in force stays in force: {mistakes}"
+        ),
+    }
+    health::ready();
+}
+
+async fn run(mut config: Config, sources: &impl Fn() -> Sources) -> Result<(), String> {
     let stop = CancellationToken::new();
     let signal = |kind| tokio::signal::unix::signal(kind).map_err(|e| format!("signals cannot be awaited: {e}"));
     let (mut term, mut int) =
         (signal(tokio::signal::unix::SignalKind::terminate())?, signal(tokio::signal::unix::SignalKind::interrupt())?);
+    let mut hangup = signal(tokio::signal::unix::SignalKind::hangup())?;
     let stopper = stop.clone();
     tokio::spawn(async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
         stopper.cancel();
     });
-    let agent = daemon::start(config).await?;
+    let agent = daemon::start(config.clone()).await?;
     let watchdog = tokio::spawn(health::watchdog());
-    let ended = agent.run(stop).await;
+    let renew = agent.renew.clone();
+    let mut running = tokio::spawn(agent.run(stop));
+    let ended = loop {
+        tokio::select! {
+            ended = &mut running => break ended.unwrap_or_else(|e| Err(format!("the agent's loop broke down: {e}"))),
+            Some(()) = hangup.recv() => reload(&mut config, sources, &renew).await,
+        }
+    };
     watchdog.abort();
     ended
 }

@@ -28,6 +28,7 @@ impl Loop {
                 Action::Wake(call) => {
                     // Before the television is touched: what it writes down comes after this on the disk.
                     if let Some((_, offer)) = self.agent.machine.current().filter(|(current, _)| *current == call) {
+                        journal::call_began(call, &offer.caller.line, &offer.caller.id);
                         self.agent.store.began(call, offer, jiff::Timestamp::now());
                     }
                     self.to_tv(tv::Command::Wake(call));
@@ -89,7 +90,16 @@ impl Loop {
             Reply::Ended => Point::EndedOrdered,
             Reply::Declined(_) => Point::DeclinedOrdered,
         });
-        log::info!(CALL_ID = number, LINE = offer.caller.line.0.as_str(), CALLER_ID = offer.caller.id.0.as_str(); "reply: {reply:?}");
+        let (line, caller) = (offer.caller.line.0.as_str(), offer.caller.id.0.as_str());
+        match reply {
+            Reply::Declined(Decline::NoCamera) => {
+                log::warn!(MESSAGE_ID = messages::NO_CAMERA.id, CALL_ID = number, LINE = line, CALLER_ID = caller; "declined: there is no camera");
+            }
+            Reply::Declined(Decline::NoMicrophone) => {
+                log::warn!(MESSAGE_ID = messages::NO_MICROPHONE.id, CALL_ID = number, LINE = line, CALLER_ID = caller; "declined: there is no microphone");
+            }
+            reply => log::info!(CALL_ID = number, LINE = line, CALLER_ID = caller; "reply: {reply:?}"),
+        }
         if let (Some(call), Reply::Accepted) = (call, reply) {
             self.agent.store.accepted(call, jiff::Timestamp::now());
         }
@@ -97,10 +107,10 @@ impl Loop {
         match self.line(&offer) {
             Some(line) => {
                 if line.commands.try_send(LineCommand::Reply { offer, reply, repeat }).is_err() {
-                    log::error!(CALL_ID = number; "the line does not take replies any more: it hangs; please report this");
+                    log::error!(MESSAGE_ID = messages::LINE_STUCK.id, CALL_ID = number; "the line does not take replies any more: it hangs; please report this");
                 }
             }
-            None => log::error!(CALL_ID = number; "no line for this reply; restart residentd"),
+            None => log::error!(MESSAGE_ID = messages::DEFECT.id, CALL_ID = number; "no line for this reply; restart residentd"),
         }
     }
 

@@ -11,7 +11,7 @@ impl Loop {
                     LineState::Online => log::info!(LINE = line.0.as_str(); "online: calls can arrive"),
                     LineState::Connecting => log::info!(LINE = line.0.as_str(); "connecting"),
                     LineState::Offline { why, retry } => {
-                        log::warn!(LINE = line.0.as_str(); "offline: {why}; trying again in {} s", retry.as_secs());
+                        log::warn!(MESSAGE_ID = messages::LINE_OFFLINE.id, LINE = line.0.as_str(); "offline: {why}; trying again in {} s", retry.as_secs());
                     }
                 }
                 if state == LineState::Online {
@@ -44,6 +44,7 @@ impl Loop {
                 let locale = locale.filter(|_| self.agent.follow_platform.locale);
                 self.to_tv(tv::Command::Resident { locale, time_zone });
             }
+            LineEvent::Logging(details) => journal::raise(details),
             LineEvent::ReplyUncertain(offer) => {
                 if let Some(call) = self.agent.machine.call_of(&offer) {
                     self.tell(Event::ReplyUncertain(call));
@@ -98,7 +99,7 @@ impl Loop {
                 self.tell(Event::Noticed(call));
             }
             TvEvent::Unnoticed(call, why) => {
-                log::warn!(CALL_ID = call.0; "the resident cannot see or hear the call: {why}");
+                log::warn!(MESSAGE_ID = messages::CALL_UNNOTICED.id, CALL_ID = call.0; "the resident cannot see or hear the call: {why}");
                 self.tell(Event::Unnoticed(call));
             }
             TvEvent::Woken(wake) => {
@@ -109,6 +110,7 @@ impl Loop {
             TvEvent::Restored(call) => {
                 // By now the caller has heard, or never will.
                 self.agent.store.settled(call);
+                journal::call_over(call);
                 self.happened(Happening::Restored { call });
             }
         }
@@ -132,7 +134,7 @@ impl Loop {
             _ => {}
         }
         if let RoomEvent::Failed(why) = &event {
-            log::warn!(CALL_ID = call.0; "{why}");
+            log::warn!(MESSAGE_ID = messages::ROOM_FAILED.id, CALL_ID = call.0; "{why}");
             self.happened(Happening::Notice { call, text: why.clone() });
         } else {
             log::info!(CALL_ID = call.0; "room: {event:?}");
@@ -148,7 +150,7 @@ impl Loop {
                 self.tell(Event::Room(call, RoomEvent::MediaFlowing));
             }
             MediaEvent::CameraLost(why) => {
-                log::warn!(CALL_ID = call.0; "{why}");
+                log::warn!(MESSAGE_ID = messages::CAMERA_LOST.id, CALL_ID = call.0; "{why}");
                 self.happened(Happening::Notice { call, text: why });
                 let microphone = self.agent.media.microphone.is_present();
                 self.tell(Event::Devices { camera: false, microphone });
@@ -159,7 +161,7 @@ impl Loop {
                 self.tell(Event::Devices { camera: true, microphone });
             }
             MediaEvent::Failed(why) => {
-                log::error!(CALL_ID = call.0; "{why}");
+                log::error!(MESSAGE_ID = messages::MEDIA_FAILED.id, CALL_ID = call.0; "{why}");
                 self.happened(Happening::Notice { call, text: why.clone() });
                 self.tell(Event::MediaFailed(call, why));
             }
@@ -212,7 +214,7 @@ impl Loop {
                         }
                     }
                     Err(why) => {
-                        log::warn!(CALL_ID = call.0; "no way into the call's room: {why}");
+                        log::warn!(MESSAGE_ID = messages::TICKET_FAILED.id, CALL_ID = call.0; "no way into the call's room: {why}");
                         let Entry { ahead, wanted, .. } = *entry;
                         self.entry = None;
                         let offer = self.agent.machine.current().filter(|(current, _)| *current == call).map(|(_, offer)| offer.clone());
@@ -237,7 +239,7 @@ impl Loop {
                 None => self.close(call, session),
             },
             Outcome::Session(call, Err(why)) => {
-                log::error!(CALL_ID = call.0; "{why}");
+                log::error!(MESSAGE_ID = messages::MEDIA_FAILED.id, CALL_ID = call.0; "{why}");
                 self.tell(Event::MediaFailed(call, why.to_string()));
             }
         }

@@ -6,10 +6,14 @@
 mod actions;
 mod events;
 mod recovery;
+mod renewal;
+
+pub use renewal::Renewal;
 
 use crate::api::{Happening, LineStatus, Request, Status};
-use crate::call::{Action, CallId, Caller, Event, LineId, Machine, Now, Offer, Press, Record, Reference, Reply, RoomEvent};
+use crate::call::{Action, CallId, Caller, Decline, Event, LineId, Machine, Now, Offer, Press, Record, Reference, Reply, RoomEvent};
 use crate::checkpoint::{Point, reached};
+use crate::journal::{self, messages};
 use crate::line::{LineCommand, LineEvent, LineHandle, LineState};
 use crate::media::session::{self, Session};
 use crate::media::{MediaEvent, Outputs};
@@ -28,6 +32,9 @@ use tokio_util::task::AbortOnDropHandle;
 const TICKET: Duration = Duration::from_secs(15);
 /// How long an orderly stop waits for replies, rooms and the television.
 const FAREWELL: Duration = Duration::from_secs(4);
+
+/// Events of all lines that may wait for the agent.
+pub const LINE_EVENTS: usize = 256;
 
 /// Everything the agent works with.
 pub struct Agent {
@@ -63,6 +70,12 @@ pub struct Agent {
     pub api: Option<AbortOnDropHandle<()>>,
     /// What of the resident the platform decides, because the configuration is silent.
     pub follow_platform: FollowPlatform,
+    /// The configuration of each running line, for telling whether a new one differs.
+    pub likeness: Vec<(LineId, u64)>,
+    /// Where a configuration that was read anew is sent to …
+    pub renew: mpsc::Sender<Renewal>,
+    /// … and comes from.
+    pub renewals: mpsc::Receiver<Renewal>,
 }
 
 /// What of the resident the platform decides.
@@ -119,6 +132,8 @@ struct Loop {
     said: String,
     /// The call in which an earlier run broke off, until its caller can be told.
     orphan: Option<Interrupted>,
+    /// A configuration that waits for the end of a call.
+    renewal: Option<Renewal>,
     /// Going into that call's room as ourselves and out again.
     eviction: Option<AbortHandle>,
 }
@@ -130,10 +145,19 @@ impl Agent {
     /// When a part of the daemon ended by itself, which is a defect: the service manager starts it anew.
     pub async fn run(self, stop: CancellationToken) -> Result<(), String> {
         let beat = crate::health::supervise("agent");
-        let mut l =
-            Loop { agent: self, running: None, entry: None, tasks: JoinSet::new(), said: String::new(), orphan: None, eviction: None };
+        let mut l = Loop {
+            agent: self,
+            running: None,
+            entry: None,
+            tasks: JoinSet::new(),
+            said: String::new(),
+            orphan: None,
+            eviction: None,
+            renewal: None,
+        };
         l.recover();
         loop {
+            l.renew();
             l.publish();
             let deadline = l.agent.machine.next_deadline();
             // In this order when several are ready: what people and platforms say counts before a timer that was served late.
@@ -158,6 +182,7 @@ impl Agent {
                     Some(change) => l.on_network(change),
                     None => l.agent.network = never(),
                 },
+                Some(renewal) = l.agent.renewals.recv() => l.on_renewal(renewal),
                 request = l.agent.requests.recv() => match request {
                     Some(request) => l.on_request(request),
                     None => l.agent.requests = never(),
@@ -167,7 +192,7 @@ impl Agent {
                     Ok(None) => {}
                     // An eviction that a new call overtook.
                     Err(e) if e.is_cancelled() => {}
-                    Err(e) => log::error!("a task of the agent ended badly: {e}; please report this"),
+                    Err(e) => log::error!(MESSAGE_ID = messages::DEFECT.id; "a task of the agent ended badly: {e}; please report this"),
                 },
                 () = sleep_until(deadline) => {
                     l.agent.machine.handle_timeout(now());
@@ -227,7 +252,7 @@ impl Loop {
 
     fn to_tv(&self, command: tv::Command) {
         if let Err(e) = self.agent.tv.try_send(command) {
-            log::error!("the television's task takes no commands: {e}; please report this");
+            log::error!(MESSAGE_ID = messages::DEFECT.id; "the television's task takes no commands: {e}; please report this");
         }
     }
 

@@ -26,7 +26,7 @@ impl Loop {
         };
         let call = interrupted.call;
         log::warn!(
-            CALL_ID = call.0, LINE = interrupted.offer.caller.line.0.as_str(), CALLER_ID = interrupted.offer.caller.id.0.as_str();
+            MESSAGE_ID = messages::INTERRUPTED.id, CALL_ID = call.0, LINE = interrupted.offer.caller.line.0.as_str(), CALLER_ID = interrupted.offer.caller.id.0.as_str();
             "the daemon was interrupted in this call; it is logged as ended now, and its caller will be told"
         );
         self.agent.store.log_interrupted(&interrupted.clone().record(jiff::Timestamp::now()));

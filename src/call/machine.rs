@@ -102,6 +102,14 @@ impl Machine {
         self.state.deadline()
     }
 
+    /// Other limits and another consent from the next call on. With `keep_zone` the time zone stays, which is the platform's.
+    pub fn renew(&mut self, limits: Limits, mut consent: Consent, keep_zone: bool) {
+        if keep_zone {
+            consent.zone = self.consent.zone.clone();
+        }
+        (self.limits, self.consent) = (limits, consent);
+    }
+
     /// The resident's time zone, when it becomes known later than the rest of the consent.
     pub fn set_zone(&mut self, zone: jiff::tz::TimeZone) {
         self.consent.zone = zone;
@@ -191,7 +199,7 @@ impl Machine {
                 self.end(now, Over::accepted(call), Ending::CallerEnded, crossed.then_some(Reply::Ended))
             }
             (state, Event::Withdrawn(word)) => {
-                log::debug!(line = word.line.0.as_str(), caller = word.caller.0.as_str(); "ended by a caller who is in no call here: ignored");
+                log::debug!(LINE = word.line.0.as_str(), CALLER_ID = word.caller.0.as_str(); "ended by a caller who is in no call here: ignored");
                 state
             }
 
@@ -203,7 +211,7 @@ impl Machine {
             }
             (State::Ringing(mut ringing), Event::Press(Press::Mute | Press::Other)) => {
                 if ringing.dialog != Dialog::Ask {
-                    log::info!(call = ringing.session.id.0; "automatic answer cancelled by a key; it rings on");
+                    log::info!(CALL_ID = ringing.session.id.0; "automatic answer cancelled by a key; it rings on");
                     ringing.dialog = Dialog::Ask;
                     self.show(ringing.scene());
                 }

@@ -28,7 +28,7 @@ impl Machine {
             Medium::Video | Medium::Audio => {}
         }
         let decision = self.consent.decide(&session.offer, now);
-        log::info!(call = id.0, line = session.offer.caller.line.0.as_str(), caller = session.offer.caller.id.0.as_str(); "offered: {decision:?}");
+        log::info!(CALL_ID = id.0, LINE = session.offer.caller.line.0.as_str(), CALLER_ID = session.offer.caller.id.0.as_str(); "offered: {decision:?}");
         let dialog = match decision {
             Decision::Ring(_) => Dialog::Ask,
             Decision::Countdown { length, .. } => Dialog::Notice { length },
@@ -66,7 +66,7 @@ impl Machine {
         match self.consent.decide(&ringing.session.offer, now) {
             Decision::Countdown { .. } => self.prepare(now, ringing.session, AnsweredBy::Itself),
             Decision::Ring(why) => {
-                log::info!(call = ringing.session.id.0; "no automatic answer after all: {why:?}");
+                log::info!(CALL_ID = ringing.session.id.0; "no automatic answer after all: {why:?}");
                 ringing.dialog = Dialog::Ask;
                 self.show(ringing.scene());
                 State::Ringing(ringing)

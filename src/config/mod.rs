@@ -128,6 +128,17 @@ impl Config {
         })
     }
 
+    /// The values of all settings whose key begins with one of `prefixes`, one a line.
+    pub fn values_of(&self, prefixes: &[&str]) -> String {
+        let wanted = setting::SETTINGS.iter().filter(|s| prefixes.iter().any(|prefix| s.key.starts_with(prefix)));
+        wanted.map(|s| format!("{} = {}\n", s.key, written(&self.entry(s.key).0))).collect()
+    }
+
+    /// The keys whose values differ between the two.
+    pub fn differences(&self, other: &Config) -> Vec<&'static str> {
+        setting::SETTINGS.iter().map(|s| s.key).filter(|key| self.entry(key).0 != other.entry(key).0).collect()
+    }
+
     /// Effective values with their origins, one `key = value  # origin` a line.
     pub fn show(&self) -> String {
         self.entries().map(|(key, value, origin)| format!("{key} = {}  # {origin}\n", written(value))).collect()

@@ -7,6 +7,7 @@ mod words;
 pub use beat::{Beat, supervise};
 pub use words::words;
 
+use crate::journal::messages;
 use sd_notify::NotifyState;
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ pub async fn watchdog() {
     let silent = |who: &[String]| match who {
         [] => log::info!("every part of the daemon makes progress again"),
         who => log::error!(
+            MESSAGE_ID = messages::STUCK.id;
             "stuck: {}; systemd starts the daemon anew if that lasts {} s; please report this with the log",
             who.join(", "),
             patience.as_secs()

@@ -26,6 +26,8 @@ pub enum LineEvent {
         /// IANA time zone name.
         time_zone: Option<String>,
     },
+    /// The platform's record of the box wants a detailed log, or the usual one.
+    Logging(bool),
     /// This offer's `accepted` may have been lost: the connection was re-established around the moment it was sent.
     ReplyUncertain(Offer),
 }
@@ -70,6 +72,16 @@ pub enum LineCommand {
     NetworkChanged,
     /// Send what is still to be said, leave, and answer when gone.
     Stop(oneshot::Sender<()>),
+}
+
+/// A line as configured, not running yet.
+pub struct Wired {
+    /// Which.
+    pub id: LineId,
+    /// Equal for two configurations of it, secrets included, that do not differ.
+    pub likeness: u64,
+    /// Starts it; it tells its events there.
+    pub start: Box<dyn FnOnce(mpsc::Sender<(LineId, LineEvent)>) -> LineHandle + Send>,
 }
 
 /// The agent's end of a running line.

@@ -1,6 +1,7 @@
 //! The one TLS client configuration of the daemon: the system's roots, plus a certificate authority of the site's own
 //! where configured (an inspecting proxy, the lab).
 
+use crate::journal::messages;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ pub fn client(authority: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {
-        log::warn!("a system certificate could not be read: {error}; check the package ca-certificates");
+        log::warn!(MESSAGE_ID = messages::CERTIFICATES_UNREADABLE.id; "a system certificate could not be read: {error}; check the package ca-certificates");
     }
     roots.add_parsable_certificates(native.certs);
     if let Some(path) = authority {

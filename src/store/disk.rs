@@ -5,6 +5,7 @@
 //! database is open.
 
 use super::{Record, StoreError};
+use crate::journal::messages;
 use rusqlite::{Connection, ErrorCode, params};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -106,6 +107,7 @@ impl Disk {
                 self.open = None;
                 let aside = self.move_aside()?;
                 log::error!(
+                    MESSAGE_ID = messages::STATE_BROKEN.id;
                     "the call log and remembered state in {} are unreadable ({why}); begun afresh, the old file is kept as {}",
                     self.path.display(),
                     aside.display()
@@ -223,7 +225,7 @@ fn close(path: &Path, mode: u32) {
     if fs::metadata(path).is_ok_and(open)
         && let Err(error) = fs::set_permissions(path, Permissions::from_mode(mode))
     {
-        log::warn!("others may read {} ({error}): it holds names of callers and access tokens; chmod it to {mode:o}", path.display());
+        log::warn!(MESSAGE_ID = messages::SECRET_READABLE.id; "others may read {} ({error}): it holds names of callers and access tokens; chmod it to {mode:o}", path.display());
     }
 }
 

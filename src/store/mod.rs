@@ -14,6 +14,7 @@ mod tests;
 
 use crate::call::{CallId, Ending, LineId, Offer, Record};
 use crate::checkpoint::{Point, reached};
+use crate::journal::messages;
 use crate::tv::Remembered;
 use disk::{Change, Disk};
 use jiff::Timestamp;
@@ -69,6 +70,18 @@ pub enum StoreError {
         /// What is wrong.
         why: String,
     },
+}
+
+impl StoreError {
+    /// Its entry in the catalogue.
+    fn message(&self) -> messages::Message {
+        match self {
+            StoreError::Full { .. } => messages::STATE_FULL,
+            StoreError::InUse { .. } => messages::STATE_IN_USE,
+            StoreError::Files { .. } => messages::STATE_UNWRITABLE,
+            StoreError::Broken { .. } => messages::STATE_BROKEN,
+        }
+    }
 }
 
 /// A call that was going on when the last run of the daemon broke off.
@@ -189,7 +202,7 @@ impl Store {
                 memory.set(name::NEXT_CALL, &next);
             }
             Err(error) => {
-                log::error!("{error}");
+                log::error!(MESSAGE_ID = error.message().id; "{error}");
                 memory.trouble = Some(error);
             }
         }
@@ -426,7 +439,7 @@ impl Shared {
                 Err(error) => {
                     memory.dirty.extend(change.state.iter().map(|(name, _)| name.clone()));
                     if memory.trouble.as_ref() != Some(&error) {
-                        log::error!("{error}");
+                        log::error!(MESSAGE_ID = error.message().id; "{error}");
                         memory.trouble = Some(error);
                     }
                 }

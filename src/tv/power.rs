@@ -3,6 +3,7 @@
 
 use super::{Power, TvState, Wake};
 use crate::checkpoint::{Point, reached};
+use crate::journal::messages;
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -128,6 +129,7 @@ impl Ledger {
             Err(e) => e.to_string(),
         };
         log::error!(
+            MESSAGE_ID = messages::TV_UNREMEMBERED.id;
             "the television's state cannot be written down: {why}; after a power cut it may stay as it is now. Check the state directory"
         );
     }
@@ -142,8 +144,12 @@ impl Ledger {
                     current.remembered = left;
                 }
             }
-            Ok(Err(why)) => log::error!("what is to be put back on the television cannot be read: {why}; check the state directory"),
-            Err(e) => log::error!("what is to be put back on the television cannot be read: {e}; check the state directory"),
+            Ok(Err(why)) => {
+                log::error!(MESSAGE_ID = messages::TV_UNREMEMBERED.id; "what is to be put back on the television cannot be read: {why}; check the state directory")
+            }
+            Err(e) => {
+                log::error!(MESSAGE_ID = messages::TV_UNREMEMBERED.id; "what is to be put back on the television cannot be read: {e}; check the state directory")
+            }
         }
     }
 }
@@ -172,8 +178,10 @@ pub(crate) async fn ask(set: &dyn Set) -> TvState {
 async fn tell(what: &str, doing: impl Future<Output = Result<(), Fault>>) {
     match timeout(ANSWER, doing).await {
         Ok(Ok(())) => {}
-        Ok(Err(fault)) => log::warn!("the television does not take {what}: {fault}"),
-        Err(_) => log::warn!("the television does not take {what}: no answer in {} s", ANSWER.as_secs()),
+        Ok(Err(fault)) => log::warn!(MESSAGE_ID = messages::TV_REFUSES.id; "the television does not take {what}: {fault}"),
+        Err(_) => {
+            log::warn!(MESSAGE_ID = messages::TV_REFUSES.id; "the television does not take {what}: no answer in {} s", ANSWER.as_secs())
+        }
     }
 }
 
@@ -231,7 +239,7 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8) -> (Wake, Tv
         Power::On if on => Wake::AlreadyOn,
         Power::On => Wake::Woken,
         Power::Standby | Power::Unknown => {
-            log::warn!("the television does not wake up (tried {TRIES} times); check that its HDMI control is switched on");
+            log::warn!(MESSAGE_ID = messages::TV_ASLEEP.id; "the television does not wake up (tried {TRIES} times); check that its HDMI control is switched on");
             Wake::NoAnswer
         }
     };
@@ -254,7 +262,7 @@ pub(crate) async fn restore(set: &dyn Set, ledger: &Ledger) -> bool {
         now = ask(set).await;
     }
     if now.power == Power::Unknown {
-        log::warn!("the television does not answer and cannot be put back now; tried again when it does");
+        log::warn!(MESSAGE_ID = messages::TV_SILENT.id; "the television does not answer and cannot be put back now; tried again when it does");
         return false;
     }
     put_back(set, &plan, &now).await;

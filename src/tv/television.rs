@@ -7,6 +7,7 @@ use super::stage::{Driver, DriverEvent, Stage, View};
 use super::{Command, Config, Power, TvEvent, TvState, Wake};
 use crate::call::{CallId, Press, Scene};
 use crate::checkpoint::{Point, reached};
+use crate::journal::messages;
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -289,7 +290,7 @@ impl Television {
         mark(notice);
         let call = notice.call;
         if notice.told.replace(false) != Some(false) {
-            log::warn!(call = call.0; "the dialog cannot be seen or heard: {why}");
+            log::warn!(MESSAGE_ID = messages::CALL_UNNOTICED.id, CALL_ID = call.0; "the dialog cannot be seen or heard: {why}");
             self.tell(TvEvent::Unnoticed(call, why)).await;
         }
     }

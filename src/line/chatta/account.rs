@@ -17,6 +17,8 @@ pub struct Account {
     /// The resident's language and time zone, where the answer told them.
     pub locale: Option<String>,
     pub time_zone: Option<String>,
+    /// Whether the record of the box asks for a detailed log.
+    pub logging: Option<bool>,
 }
 
 /// Gets a new token: by refreshing the one there is, or with the password when there is none, or it was refused.
@@ -63,5 +65,5 @@ pub fn assemble(settings: &Settings, login: Login, known: Option<&Identity>, fre
     let identity = Identity { resident, customer, username: username.ok_or_else(|| missing("user name"))?, set_top_box };
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let refresh_in = token::use_for(&login.token, fresh, wall);
-    Ok(Account { token: login.token, identity, refresh_in, locale: login.locale, time_zone: login.time_zone })
+    Ok(Account { token: login.token, identity, refresh_in, locale: login.locale, time_zone: login.time_zone, logging: login.logging })
 }

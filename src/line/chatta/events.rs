@@ -62,12 +62,19 @@ pub struct Record {
     pub online: Option<bool>,
     pub locale: Option<String>,
     pub time_zone: Option<String>,
+    /// Whether the record of the box asks for a detailed log.
+    pub logging: Option<bool>,
 }
 
 impl Record {
     pub fn read(user: &Value) -> Record {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(Into::into);
-        Record { online: user["online"].as_bool(), locale: text(&user["locale"]), time_zone: text(&user["time_zone"]) }
+        Record {
+            online: user["online"].as_bool(),
+            locale: text(&user["locale"]),
+            time_zone: text(&user["time_zone"]),
+            logging: user["set_top_box"]["logging_enabled"].as_bool(),
+        }
     }
 }
 
@@ -104,7 +111,7 @@ pub fn offer(payload: &Value, reading: &Reading<'_>) -> Option<Offer> {
     let id = initiator(payload)?;
     let target = &payload["target"];
     if target["id"].as_u64().is_some_and(|target| target != reading.identity.resident) {
-        log::info!(line = reading.line.0.as_str(); "a request's target is not the resident its event names; the event's name counts");
+        log::info!(LINE = reading.line.0.as_str(); "a request's target is not the resident its event names; the event's name counts");
     }
     let username = short(&user["username"]);
     let caller = Caller {

@@ -21,6 +21,7 @@ pub use settings::{Admission, Credentials, Flood, Settings, Times};
 
 use super::{LineEvent, LineHandle};
 use crate::call::LineId;
+use crate::journal::messages;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub fn spawn(settings: Settings, tls: Arc<rustls::ClientConfig>, events: mpsc::S
             .await
             .is_err()
         {
-            log::error!(line = settings.id.0.as_str(); "the line failed internally and is started anew; please report this");
+            log::error!(MESSAGE_ID = messages::DEFECT.id, LINE = settings.id.0.as_str(); "the line failed internally and is started anew; please report this");
             tokio::time::sleep(RESTART).await;
         }
     });

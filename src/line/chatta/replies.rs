@@ -4,6 +4,7 @@
 //! So a reply is kept only for a short while, only the latest of a caller, and not at all once that caller asks anew.
 
 use crate::call::{CallerId, Offer, Reply};
+use crate::journal::messages;
 use crate::pusher::Outcome;
 use std::time::{Duration, Instant};
 
@@ -78,7 +79,7 @@ impl Replies {
                 (Accepted::No, false) => Accepted::Said,
                 (Accepted::Uncertain, _) => Accepted::SaidAgain,
                 _ => {
-                    return log::error!(line = offer.caller.line.0.as_str(); "a second `accepted` for one request is not sent: the caller would join twice");
+                    return log::error!(MESSAGE_ID = messages::DEFECT.id, LINE = offer.caller.line.0.as_str(); "a second `accepted` for one request is not sent: the caller would join twice");
                 }
             };
         }
@@ -93,7 +94,7 @@ impl Replies {
         conversation.accepted = Accepted::No;
         conversation.turn += 1;
         if let Some(Waiting { offer, .. }) = conversation.waiting.take() {
-            log::info!(line = offer.caller.line.0.as_str(); "a reply that waited for the line was dropped: the caller asks anew");
+            log::info!(LINE = offer.caller.line.0.as_str(); "a reply that waited for the line was dropped: the caller asks anew");
         }
         self.uncertain.retain(|offer| offer.caller.id != *caller);
     }
@@ -119,7 +120,7 @@ impl Replies {
         for conversation in &mut self.conversations {
             let late = |waiting: &mut Waiting| waiting.since.max(online) + keep <= now;
             if let Some(Waiting { offer, .. }) = conversation.waiting.take_if(late) {
-                log::warn!(line = offer.caller.line.0.as_str(); "a reply could not be sent in time and was dropped");
+                log::warn!(MESSAGE_ID = messages::REPLY_LOST.id, LINE = offer.caller.line.0.as_str(); "a reply could not be sent in time and was dropped");
             }
         }
         let due = |c: &&mut Conversation| c.waiting.as_ref().is_some_and(|w| w.not_before <= now);
@@ -148,7 +149,7 @@ impl Replies {
         match outcome {
             Outcome::Confirmed => {}
             Outcome::Unsent(why) => {
-                log::warn!(line = line.as_str(); "a reply was not sent: {why}; trying again");
+                log::warn!(LINE = line.as_str(); "a reply was not sent: {why}; trying again");
                 conversation.waiting = Some(Waiting { offer, reply, since, not_before: now + AGAIN, repeated });
             }
             Outcome::Uncertain if reply == Reply::Accepted => {
@@ -159,7 +160,7 @@ impl Replies {
             }
             Outcome::Uncertain if repeated => {}
             Outcome::Uncertain => {
-                log::info!(line = line.as_str(); "a reply may have been lost with the connection; it is said once more");
+                log::info!(LINE = line.as_str(); "a reply may have been lost with the connection; it is said once more");
                 conversation.waiting = Some(Waiting { offer, reply, since, not_before: now, repeated: true });
             }
         }

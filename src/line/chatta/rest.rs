@@ -58,6 +58,8 @@ pub struct Login {
     pub set_top_box: Option<u64>,
     pub locale: Option<String>,
     pub time_zone: Option<String>,
+    /// Whether the record of the box asks for a detailed log.
+    pub logging: Option<bool>,
 }
 
 impl Login {
@@ -70,6 +72,7 @@ impl Login {
         Some(Self {
             locale: text(&user["locale"]),
             time_zone: text(&user["time_zone"]),
+            logging: user["set_top_box"]["logging_enabled"].as_bool(),
             token: Zeroizing::new(token.into()),
             username: user["username"].as_str().map(Into::into).or_else(|| claims(token)?["username"].as_str().map(Into::into)),
             resident: id(user).or_else(|| claims(token)?["user_id"].as_u64()),
@@ -89,6 +92,7 @@ impl Login {
             set_top_box: None,
             locale: None,
             time_zone: None,
+            logging: None,
         }
     }
 }

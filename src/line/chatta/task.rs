@@ -13,6 +13,7 @@ use super::shown::{Shown, Verdict};
 use crate::call::{LineId, Reply};
 use crate::checkpoint::{Point, reached};
 use crate::health::{Beat, supervise};
+use crate::journal::messages;
 use crate::line::{LineCommand, LineEvent, LineState};
 use crate::net::backoff::Backoff;
 use crate::pusher::{Client, News, Outcome, Plan, Trigger};
@@ -189,7 +190,7 @@ impl Line {
             Step::News(Some(news)) => self.news(news),
             Step::News(None) => {
                 // The task of the connection never ends by itself; if it does, it is a fault, and must not be the end.
-                log::error!(line = self.name(); "the connection's task ended; starting it anew");
+                log::error!(MESSAGE_ID = messages::DEFECT.id, LINE = self.name(); "the connection's task ended; starting it anew");
                 self.client = None;
                 self.client_at = Some(now() + Duration::from_secs(1));
                 self.down("the connection failed internally".into(), Duration::from_secs(1));
@@ -197,7 +198,7 @@ impl Line {
             }
             Step::Done(Ok(done)) => self.done(done),
             Step::Done(Err(error)) => {
-                log::error!(line = self.name(); "a request to the platform failed internally: {error}");
+                log::error!(MESSAGE_ID = messages::DEFECT.id, LINE = self.name(); "a request to the platform failed internally: {error}");
                 self.login_running = false;
                 self.login_at.get_or_insert(now() + Duration::from_secs(1));
             }
@@ -247,7 +248,7 @@ impl Line {
     fn news(&mut self, news: News) {
         let call = self.account.as_ref().map(|account| account.identity.call_channel()).unwrap_or_default();
         match news {
-            News::Connected => log::debug!(line = self.name(); "connected"),
+            News::Connected => log::debug!(LINE = self.name(); "connected"),
             // Who sees the resident online may call: the presence channel waits until calls can arrive.
             News::Authorise { socket, channel } if !self.online && self.is_presence(&channel) => {
                 self.held = Some(Signature { socket, channel });
@@ -257,20 +258,20 @@ impl Line {
                 self.online = true;
                 self.relogin_backoff.reset();
                 self.replies.online(now());
-                log::info!(line = self.name(); "online: calls arrive");
+                log::info!(LINE = self.name(); "online: calls arrive");
                 self.state(LineState::Online);
                 if let Some(presence) = self.held.take() {
                     self.sign(presence, false);
                 }
             }
             News::Subscribed { channel } => {
-                log::info!(line = self.name(), channel = channel.as_str(); "subscribed");
+                log::info!(LINE = self.name(), channel = channel.as_str(); "subscribed");
                 if self.is_presence(&channel) {
                     self.shown.subscribed(now());
                 }
             }
             News::Unsubscribed { channel, why, retry } => {
-                log::warn!(line = self.name(), channel = channel.as_str(); "not subscribed: {why} (again in {retry:?})");
+                log::warn!(MESSAGE_ID = messages::CHANNEL_REFUSED.id, LINE = self.name(), channel = channel.as_str(); "not subscribed: {why} (again in {retry:?})");
                 if channel == call {
                     self.down(why, retry);
                 }
@@ -282,7 +283,7 @@ impl Line {
             }
             News::Triggered { id, outcome } => self.replies.outcome(now(), id, outcome),
             News::Disconnected { why, retry, unauthorised } => {
-                log::warn!(line = self.name(); "disconnected: {why} (again in {retry:?})");
+                log::warn!(LINE = self.name(); "disconnected: {why} (again in {retry:?})");
                 self.down(why, retry);
                 if unauthorised {
                     self.login_anew();
@@ -309,14 +310,15 @@ impl Line {
     }
 
     /// What the platform has on the resident: wishes are passed on, and whether callers see the box is looked at.
-    fn record(&mut self, Record { online, locale, time_zone }: Record) {
+    fn record(&mut self, Record { online, locale, time_zone, logging }: Record) {
+        self.outbox.extend(logging.map(LineEvent::Logging));
         if locale.is_some() || time_zone.is_some() {
             self.outbox.push_back(LineEvent::Resident { locale, time_zone });
         }
         match self.shown.heard(now(), online.filter(|_| self.online)) {
-            Some(Verdict::Online) => log::info!(line = self.name(); "callers see the resident as online"),
+            Some(Verdict::Online) => log::info!(LINE = self.name(); "callers see the resident as online"),
             Some(Verdict::Offline) => log::warn!(
-                line = self.name();
+                MESSAGE_ID = messages::INVISIBLE.id, LINE = self.name();
                 "calls can arrive, but the platform shows the resident as offline, so that nobody will call; \
                  ask it which channel makes a box visible and add that to line.chatta.channels"
             ),

@@ -8,6 +8,7 @@
 mod framing;
 pub mod probe;
 
+use crate::journal::messages;
 use bytes::Bytes;
 use framing::{Allocation, Frames};
 use rustls_pki_types::ServerName;
@@ -154,7 +155,7 @@ async fn carry(socket: Arc<UdpSocket>, client: SocketAddr, server: Arc<Server>, 
             continue;
         };
         failures += 1;
-        log::warn!("the relay {server} cannot be used: {trouble}");
+        log::warn!(MESSAGE_ID = messages::RELAY_UNUSABLE.id; "the relay {server} cannot be used: {trouble}");
         report(Some(format!("{server}: {trouble}")));
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(RETRY[1]);
@@ -246,7 +247,7 @@ impl Carried<'_> {
                     403 => "it does not permit the use",
                     _ => "it refused",
                 };
-                log::warn!("the relay {} gave no address: {reason} (error {code})", self.server);
+                log::warn!(MESSAGE_ID = messages::RELAY_UNUSABLE.id; "the relay {} gave no address: {reason} (error {code})", self.server);
                 (self.report)(Some(format!("{}: {reason} (error {code})", self.server)));
             }
         }

@@ -9,6 +9,7 @@ use super::Config;
 use super::delay::Delay;
 use super::elements::decoders;
 use super::lipsync::{Stream, Track};
+use crate::journal::messages;
 use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -185,7 +186,7 @@ impl Decoder {
         }
         if let Some(reason) = lock(&self.shared.failed).take() {
             let element = core.running.as_ref().map_or("", |r| r.element);
-            log::warn!("decoder {element}: {reason}; starting again");
+            log::warn!(MESSAGE_ID = messages::CODEC_RESTARTED.id; "decoder {element}: {reason}; starting again");
             if core.starts >= STARTS {
                 return Err(self.shared.complaint(&format!("{element} failed {STARTS} times ({reason})")));
             }

@@ -27,6 +27,7 @@ use super::sound::voicing::Wishes;
 use super::source::{Fate, lock};
 use super::stats::Statistics;
 use super::{Codec, KeyFrameRequest, Kind, MediaEvent, Outlet, Outputs};
+use crate::journal::messages;
 use audio_encoder::AudioEncoder;
 use decoder::{Decoder, Screen};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -111,7 +112,7 @@ impl Session {
                     Fate::Lost(reason) => Some(format!("microphone {device}: {reason}; {}", sound_advice(&reason))),
                 };
                 if let Some(line) = &state {
-                    log::warn!("{line}");
+                    log::warn!(MESSAGE_ID = messages::SOUND_LOST.id; "{line}");
                 }
                 lock(&sound).microphone = state.clone().map(|line| (Instant::now(), line));
                 let _ = told.try_send(state);
@@ -123,7 +124,7 @@ impl Session {
             Box::new(move |gone: Option<String>| {
                 let line = gone.map(|reason| format!("sound output {device}: {reason}; {}", sound_advice(&reason)));
                 if let Some(line) = &line {
-                    log::warn!("{line}");
+                    log::warn!(MESSAGE_ID = messages::SOUND_LOST.id; "{line}");
                 }
                 lock(&sound).speaker = line.map(|line| (Instant::now(), line));
             })
@@ -323,7 +324,7 @@ impl Inner {
         closing.extend(decoders.iter().filter_map(|d| d.close()));
         for mut part in closing {
             if !part.done_by(deadline) {
-                log::warn!("a device or codec of the call takes longer than {} ms to close; its driver hangs", CLOSE_WITHIN.as_millis());
+                log::warn!(MESSAGE_ID = messages::DEVICE_SLOW.id; "a device or codec of the call takes longer than {} ms to close; its driver hangs", CLOSE_WITHIN.as_millis());
             }
         }
         log::info!("media of the call: {}", serde_json::to_string(&figures).unwrap_or_default());

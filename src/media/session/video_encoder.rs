@@ -11,6 +11,7 @@ use super::Config;
 use super::elements::{Way, encoders, payloader};
 use super::frame_rate::FrameRate;
 use super::outlets::Outlets;
+use crate::journal::messages;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -209,7 +210,7 @@ impl Inner {
                 Err(e) => {
                     reason = format!("{} does not start ({})", way.element, lock(&self.failed).take().unwrap_or(e));
                     if core.way + 1 < self.ways.len() {
-                        log::warn!("{reason}; trying {} instead", self.ways[core.way + 1].element);
+                        log::warn!(MESSAGE_ID = messages::CODEC_RESTARTED.id; "{reason}; trying {} instead", self.ways[core.way + 1].element);
                     }
                     core.way += 1;
                 }
@@ -319,7 +320,7 @@ impl Inner {
         });
         if let Some(reason) = failed.or_else(|| barren.then(|| "it gave nothing".to_owned())) {
             let element = core.running.as_ref().map_or("", |r| r.way.element);
-            log::warn!("video encoder {element}: {reason}; starting again");
+            log::warn!(MESSAGE_ID = messages::CODEC_RESTARTED.id; "video encoder {element}: {reason}; starting again");
             if core.starts >= STARTS {
                 return Err(format!("{element} failed {STARTS} times ({reason})"));
             }

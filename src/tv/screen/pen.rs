@@ -2,6 +2,7 @@
 
 use super::template::{Fitted, fill, fit};
 use super::{Area, HEIGHT, SMALLEST, WIDTH};
+use crate::journal::messages;
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{self, fontdb};
 use std::collections::HashMap;
@@ -31,7 +32,7 @@ impl Pen {
         let any = || fonts.faces().next().and_then(|face| face.families.first()).map(|(name, _)| name.clone());
         let family = [family, "DejaVu Sans"].into_iter().find(|f| known(f)).map(str::to_owned).or_else(any).unwrap_or_default();
         if family.is_empty() {
-            log::error!("there is no font on this system, so no word can be shown; install one (Debian: fonts-dejavu-core)");
+            log::error!(MESSAGE_ID = messages::NO_FONT.id; "there is no font on this system, so no word can be shown; install one (Debian: fonts-dejavu-core)");
         }
         fonts.set_sans_serif_family(family.clone());
         fonts.set_serif_family(family.clone());
@@ -71,7 +72,7 @@ impl Pen {
         match usvg::Tree::from_str(svg, &self.options) {
             Ok(tree) => resvg::render(&tree, Transform::from_translate(x as f32, y as f32), &mut pixmap.as_mut()),
             // Names are escaped, so this is a template of ours.
-            Err(e) => log::error!("a picture cannot be drawn: {e}; this is a defect of residentd"),
+            Err(e) => log::error!(MESSAGE_ID = messages::DEFECT.id; "a picture cannot be drawn: {e}; this is a defect of residentd"),
         }
     }
 

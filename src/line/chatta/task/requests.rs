@@ -8,6 +8,7 @@ use super::super::token::claims;
 use super::{Line, now};
 use crate::call::Offer;
 use crate::checkpoint::{Point, reached};
+use crate::journal::messages;
 use crate::line::LineEvent;
 use crate::line::LineState;
 use crate::pusher::Authorisation;
@@ -74,6 +75,7 @@ impl Line {
         if account.locale.is_some() || account.time_zone.is_some() {
             self.outbox.push_back(LineEvent::Resident { locale: account.locale.clone(), time_zone: account.time_zone.clone() });
         }
+        self.outbox.extend(account.logging.map(LineEvent::Logging));
         self.account = Some(account);
         if moved {
             self.jobs.spawn(async move { Done::Customer(rest.customer(&token, customer).await) });
@@ -90,7 +92,7 @@ impl Line {
     fn login_failed(&mut self, why: String) {
         let retry = self.login_backoff.next(rand::random());
         self.login_at = Some(now() + retry);
-        log::error!(line = self.name(); "not logged in: {why} (again in {retry:?})");
+        log::error!(MESSAGE_ID = messages::LOGIN_REFUSED.id, LINE = self.name(); "not logged in: {why} (again in {retry:?})");
         for Signature { socket, channel } in std::mem::take(&mut self.signatures) {
             if let Some(client) = &self.client {
                 client.authorised(socket, channel, Err(why.clone()));
@@ -142,10 +144,10 @@ impl Line {
             }
             Done::Record(Ok(record)) => self.record(record),
             // Not every platform lets a box ask; nothing depends on it.
-            Done::Record(Err(error)) => log::debug!(line = self.name(); "{error}"),
+            Done::Record(Err(error)) => log::debug!(LINE = self.name(); "{error}"),
             Done::Customer(Ok(())) => {}
             Done::Customer(Err(RestError::Network { .. })) => {}
-            Done::Customer(Err(error)) => log::warn!(line = self.name(); "{error}; check the customer's id"),
+            Done::Customer(Err(error)) => log::warn!(LINE = self.name(); "{error}; check the customer's id"),
         }
     }
 

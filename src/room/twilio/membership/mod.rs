@@ -302,7 +302,7 @@ impl Membership {
             PeerWord::Track { id, kind } => self.roster.track(pc, id, kind),
             PeerWord::Refused(why) if self.stage == Stage::Offering => return self.fail(now, why),
             PeerWord::Refused(why) => {
-                log::warn!("the media of the call could not be agreed on: {why}; report this with the log");
+                log::warn!(MESSAGE_ID = crate::journal::messages::DEFECT.id; "the media of the call could not be agreed on: {why}; report this with the log");
                 connection.path.trouble(why);
                 connection.negotiation.refused();
             }
