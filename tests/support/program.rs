@@ -69,6 +69,11 @@ impl Daemon {
         self.child.id()
     }
 
+    /// Its local API is at this path for us, because it has other mounts than we.
+    pub fn at(&mut self, socket: PathBuf) {
+        self.socket = socket;
+    }
+
     pub fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
     }

@@ -1,0 +1,117 @@
+//! The real program as systemd sees it: ready without the cloud, pings, a state in words, a new configuration without a
+//! dropped call.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+#[path = "support/program.rs"]
+mod program;
+
+use program::{CALLER, Daemon, PATIENCE, RESIDENT, configure};
+use residentd_lab::{CallOptions, Lab, Options, ReplyKind};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const QUIET: &str = "tv.sink = \"none\"\nmedia.speaker = \"none\"";
+
+/// systemd's end of the notifications.
+struct Systemd {
+    socket: UnixDatagram,
+    heard: Vec<String>,
+}
+
+impl Systemd {
+    fn start(dir: &Path, file: &Path) -> (Systemd, Daemon) {
+        let path = dir.join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut command = program::command(file);
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1500000");
+        (Systemd { socket, heard: Vec::new() }, Daemon::start(&mut command, dir))
+    }
+
+    /// Waits until this is heard; what was heard before is forgotten.
+    fn hear(&mut self, what: &str) {
+        let from = Instant::now();
+        let mut before = Vec::new();
+        loop {
+            if let Some(at) = self.heard.iter().position(|line| line.contains(what)) {
+                self.heard.drain(..=at);
+                return;
+            }
+            before.append(&mut self.heard);
+            assert!(from.elapsed() < PATIENCE, "{what:?} is not heard, but {before:?}");
+            let mut buffer = [0; 4096];
+            if let Ok(length) = self.socket.recv(&mut buffer) {
+                self.heard.extend(String::from_utf8_lossy(&buffer[..length]).lines().map(str::to_owned));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_ready_without_the_cloud_says_how_it_is_and_pings_as_long_as_it_goes_round() {
+    let lab = Lab::start(Options::default()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    // Nobody listens there.
+    let file = configure(&lab, dir.path(), &format!("{QUIET}\nline.chatta.api = \"http://127.0.0.1:9\""));
+    let (mut systemd, mut daemon) = Systemd::start(dir.path(), &file);
+    systemd.hear("READY=1");
+    systemd.hear("STATUS=no call; chatta offline");
+    for _ in 0..3 {
+        systemd.hear("WATCHDOG=1");
+    }
+    configure(&lab, dir.path(), QUIET);
+    daemon.signal("-HUP");
+    systemd.hear("RELOADING=1");
+    systemd.hear("READY=1");
+    systemd.hear("STATUS=no call; chatta online");
+    lab.caller(CALLER).request(RESIDENT, &CallOptions::default());
+    systemd.hear("STATUS=a call rings; chatta online");
+    daemon.signal("-TERM");
+    systemd.hear("STOPPING=1");
+    assert!(daemon.end().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_configuration_is_taken_over_between_two_calls_and_a_bad_one_not_at_all() {
+    let lab = Lab::start(Options::default()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = configure(&lab, dir.path(), QUIET);
+    let (mut systemd, mut daemon) = Systemd::start(dir.path(), &file);
+    daemon.online().await;
+    let mut caller = lab.caller(CALLER);
+    let call = caller.request(RESIDENT, &CallOptions::default());
+    daemon.phase("ringing").await.unwrap();
+    systemd.hear("STATUS=a call rings");
+
+    // With a mistake; the rest of the file would take the camera away.
+    configure(&lab, dir.path(), &format!("{QUIET}\nmedia.camera = \"none\"\ncall.ring = 1"));
+    daemon.signal("-HUP");
+    systemd.hear("RELOADING=1");
+    systemd.hear("READY=1");
+    assert_eq!(daemon.status().unwrap()["phase"], "ringing");
+
+    // A good one, of which the line notices something too.
+    let new = format!("{QUIET}\nmedia.camera = \"none\"\nline.chatta.set_top_box = 322\nline.chatta.callers = [\"5\"]");
+    configure(&lab, dir.path(), &new);
+    daemon.signal("-HUP");
+    systemd.hear("RELOADING=1");
+    systemd.hear("READY=1");
+    let status = daemon.status().unwrap();
+    assert_eq!((&status["phase"], &status["camera"]), (&"ringing".into(), &true.into()), "{status}");
+
+    caller.end(RESIDENT, &call);
+    // In force as soon as the call is over: the message of the missed call may still stand.
+    daemon.until("the new configuration", |status| status["camera"] == false).await.unwrap();
+    // Until the new line has the channel, a request may be lost.
+    let declined = async {
+        loop {
+            caller.request(RESIDENT, &CallOptions::default());
+            if let Some(reply) = caller.reply(Duration::from_secs(2)).await {
+                return reply.kind;
+            }
+        }
+    };
+    let declined = tokio::time::timeout(PATIENCE, declined).await.expect("no reply");
+    assert_eq!(declined, ReplyKind::Declined(Some("no-camera".into())));
+}
