@@ -71,7 +71,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            log::error!("{why}");
+            log::error!(MESSAGE_ID = messages::DEFECT.id; "{why}");
             ExitCode::FAILURE
         }
     }

@@ -57,6 +57,10 @@ fn start(lab: &Lab, dir: &Path, more: &str) -> (Daemon, Journal) {
     std::thread::spawn(move || {
         let mut buffer = vec![0; 1 << 20];
         while let Ok(length) = socket.recv(&mut buffer) {
+            // The logger's first word is an empty one, to see whether anybody is there.
+            if length == 0 {
+                continue;
+            }
             written.0.lock().unwrap().push(entry(&buffer[..length]));
         }
     });

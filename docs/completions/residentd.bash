@@ -23,7 +23,7 @@ _residentd() {
 
     case "${cmd}" in
         residentd)
-            opts="-h -V --config --set --check-config --show-config --reference --help --version"
+            opts="-h -V --config --set --check-config --show-config --catalogue --reference --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

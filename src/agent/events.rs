@@ -37,7 +37,9 @@ impl Loop {
                 if let Some(zone) = time_zone.as_deref().filter(|_| self.agent.follow_platform.time_zone) {
                     match jiff::tz::TimeZone::get(zone) {
                         Ok(zone) => self.agent.machine.set_zone(zone),
-                        Err(e) => log::warn!("the platform names an unknown time zone: {e}; set resident.time_zone"),
+                        Err(e) => {
+                            log::warn!(MESSAGE_ID = crate::journal::messages::PLATFORM_ODD.id; "the platform names an unknown time zone: {e}; set resident.time_zone")
+                        }
                     }
                 }
                 let time_zone = time_zone.filter(|_| self.agent.follow_platform.time_zone);

@@ -305,7 +305,7 @@ impl Loop {
             }
         };
         if tokio::time::timeout(FAREWELL, goodbye).await.is_err() {
-            log::warn!("not everything could be said goodbye to within {} s", FAREWELL.as_secs());
+            log::warn!(MESSAGE_ID = crate::journal::messages::REPLY_LOST.id; "not everything could be said goodbye to within {} s", FAREWELL.as_secs());
         }
         if let Some(api) = self.agent.api.take() {
             api.abort();

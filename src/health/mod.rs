@@ -56,6 +56,6 @@ pub async fn watchdog() {
 
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(e) = sd_notify::notify(states) {
-        log::warn!("systemd was not told {states:?}: {e}");
+        log::warn!(MESSAGE_ID = crate::journal::messages::DEFECT.id; "systemd was not told {states:?}: {e}");
     }
 }

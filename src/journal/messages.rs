@@ -242,13 +242,31 @@ messages! {
         happened "The platform gave no entry to the room in time. The caller was told."
         check "LOGIN_REFUSED and LINE_OFFLINE entries nearby. The platform's own state."
         replace "Nothing at the box."
+
+    STREAM_FAILED "e173ce6bd0bc44b187006132aaa16c53"
+        "A part of sound or picture does not get through in call @CALL_ID@"
+        happened "The two sides are connected, but one stream cannot be sent, received or shown. The rest of the call goes on."
+        check "The reason in the entry. Whether it is so with every caller: then it is the box, else the caller's browser."
+        replace "The caller's browser by a current one."
+
+    PLATFORM_ODD "e462da59f18d4403acd98e29fc860437"
+        "The platform or a caller says something unexpected"
+        happened "A message was not understood, came too often, or lacks what it needs. It was passed over."
+        check "Whether calls work all the same; whether a newer version of residentd is there."
+        replace "Nothing at the box: tell the platform's people, with the log (`residentctl bugreport`)."
+
+    NETWORK_UNWATCHED "6b0206b8bae34389b2e4b67009666ef6"
+        "The box does not see changes of its network at once"
+        happened "A new address or cable is noticed a minute later than usual. Calls work."
+        check "A drop-in that narrows RestrictAddressFamilies= of the unit: AF_NETLINK must be among them."
+        replace "That drop-in."
 }
 
 /// The catalogue in journald's format.
 pub fn catalogue() -> String {
     let mut text = String::from("# Written from the table in src/journal/messages.rs by `residentd --catalogue`; change that.\n");
     for Message { id, subject, happened, check, replace, .. } in ALL {
-        text += &format!("\n-- {id}\nSubject: {subject}\nDefined-By: residentd\nDocumentation: man:residentd(1)\n");
+        text += &format!("\n-- {id}\nSubject: {subject}\nDefined-By: residentd\nDocumentation: man:residentd(8)\n");
         for (heading, body) in [("What happened", happened), ("What to check", check), ("What to replace", replace)] {
             text += &format!("\n{}\n", wrapped(&format!("{heading}: {body}")));
         }

@@ -30,7 +30,7 @@ pub fn watch() -> mpsc::Receiver<Change> {
     match open() {
         Ok(socket) => drop(tokio::spawn(run(socket, tell))),
         Err(e) => {
-            log::warn!("changes of the network cannot be watched: {e}; they are noticed later. Allow AF_NETLINK sockets");
+            log::warn!(MESSAGE_ID = crate::journal::messages::NETWORK_UNWATCHED.id; "changes of the network cannot be watched: {e}; they are noticed later. Allow AF_NETLINK sockets");
             // Kept open: a closed channel would be an end.
             tokio::spawn(async move { tell.closed().await });
         }
@@ -51,7 +51,7 @@ async fn run(mut socket: TokioSocket, tell: mpsc::Sender<Change>) {
         tokio::select! {
             () = tell.closed() => return,
             heard = next(&mut socket, &mut message) => if !heard {
-                return log::warn!("changes of the network are not told any more; they are noticed later");
+                return log::warn!(MESSAGE_ID = crate::journal::messages::NETWORK_UNWATCHED.id; "changes of the network are not told any more; they are noticed later");
             }
         }
         while let Ok(true) = tokio::time::timeout(SETTLE, next(&mut socket, &mut message)).await {}

@@ -226,7 +226,7 @@ impl Protocol {
     /// Keep this channel subscribed to.
     pub fn subscribe(&mut self, now: Instant, channel: &str) {
         if !limits::is_channel_name(channel) {
-            return log::error!("Pusher: `{channel}` cannot be a channel's name and is left out; check the configuration");
+            return log::error!(MESSAGE_ID = crate::journal::messages::CHANNEL_REFUSED.id; "Pusher: `{channel}` cannot be a channel's name and is left out; check the configuration");
         }
         if self.subscriptions.iter().any(|s| s.channel == channel) {
             return;
@@ -445,7 +445,7 @@ impl Protocol {
         if self.logged.is_none_or(|at| at + LOG_AGAIN <= now) {
             self.logged = Some(now);
             let before = if self.said.is_empty() { String::new() } else { format!(" (it last said: {})", self.said) };
-            log::warn!("Pusher: {what}{before}");
+            log::warn!(MESSAGE_ID = crate::journal::messages::PLATFORM_ODD.id; "Pusher: {what}{before}");
         }
     }
 }

@@ -220,7 +220,7 @@ impl Store {
         let of_writer = shared.clone();
         let writer = std::thread::Builder::new().name("store".into()).stack_size(256 * 1024).spawn(move || of_writer.write_behind());
         if let Err(error) = &writer {
-            log::error!("no thread for the store ({error}): nothing will be kept; the box is out of memory or threads");
+            log::error!(MESSAGE_ID = messages::DEFECT.id; "no thread for the store ({error}): nothing will be kept; the box is out of memory or threads");
         }
         Store { shared: Arc::new(Owner { shared, writer: writer.ok() }) }
     }

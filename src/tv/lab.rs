@@ -119,12 +119,12 @@ async fn run(url: String, mut ends: Ends) {
                 if ends.tell.send(DriverEvent::Changed(TvState::UNKNOWN)).await.is_err() {
                     return;
                 }
-                log::warn!("the lab's television is gone; connecting again");
+                log::warn!(MESSAGE_ID = crate::journal::messages::TV_SILENT.id; "the lab's television is gone; connecting again");
             }
             Ok(Err(_)) | Err(_) => {
                 ends.state.send_replace(Some(TvState::UNKNOWN));
                 if !std::mem::replace(&mut said, true) {
-                    log::warn!("the lab's television at {url} does not answer; tried again until it does");
+                    log::warn!(MESSAGE_ID = crate::journal::messages::TV_SILENT.id; "the lab's television at {url} does not answer; tried again until it does");
                 }
             }
         }

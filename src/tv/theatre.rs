@@ -340,7 +340,7 @@ impl OnStage {
         }
         self.again = Some(Instant::now() + AGAIN);
         if self.told.replace(false) != Some(false) {
-            log::warn!("{why}");
+            log::warn!(MESSAGE_ID = crate::journal::messages::CALL_UNNOTICED.id; "{why}");
             self.say(DriverEvent::Unseen(self.number, why));
         }
     }

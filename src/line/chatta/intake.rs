@@ -54,7 +54,7 @@ impl Intake {
             return None;
         }
         let Some(payload) = events::payload(data) else {
-            log::warn!(LINE = line; "an event of ours could not be read and was dropped");
+            log::warn!(MESSAGE_ID = crate::journal::messages::PLATFORM_ODD.id, LINE = line; "an event of ours could not be read and was dropped");
             return None;
         };
         if channel == identity.presence_channel() && event == POWER_NORMAL {
@@ -74,7 +74,7 @@ impl Intake {
         }
         // Our own id as the caller's would make us hear our own `ended`, and call ourselves.
         let Some(caller) = events::initiator(&payload).filter(|id| *id != identity.resident) else {
-            log::warn!(LINE = line; "an event without a caller's id was dropped; there is nobody to answer");
+            log::warn!(MESSAGE_ID = crate::journal::messages::PLATFORM_ODD.id, LINE = line; "an event without a caller's id was dropped; there is nobody to answer");
             return None;
         };
         if !self.count(now, &settings.flood, caller, requested, line) {
@@ -90,7 +90,7 @@ impl Intake {
             return Some(Word::Refuse(offer, Decline::ByResident));
         }
         if offer.reference.room.is_none() {
-            log::warn!(LINE = line, CALLER_ID = caller; "a request names no room and none can be derived; refused");
+            log::warn!(MESSAGE_ID = crate::journal::messages::PLATFORM_ODD.id, LINE = line, CALLER_ID = caller; "a request names no room and none can be derived; refused");
             return Some(Word::Refuse(offer, Decline::Error));
         }
         Some(Word::Offer(offer))
@@ -128,7 +128,7 @@ impl Intake {
         let full = recent(times) >= flood.per_caller || (request && in_total >= flood.in_total);
         if full {
             if !std::mem::replace(&mut counted.logged, true) {
-                log::warn!(LINE = line, CALLER_ID = caller; "a caller's requests come too fast; those above {} in {:?} are dropped", flood.per_caller, flood.window);
+                log::warn!(MESSAGE_ID = crate::journal::messages::PLATFORM_ODD.id, LINE = line, CALLER_ID = caller; "a caller's requests come too fast; those above {} in {:?} are dropped", flood.per_caller, flood.window);
             }
             return false;
         }

@@ -149,7 +149,7 @@ impl Replies {
         match outcome {
             Outcome::Confirmed => {}
             Outcome::Unsent(why) => {
-                log::warn!(LINE = line.as_str(); "a reply was not sent: {why}; trying again");
+                log::warn!(MESSAGE_ID = crate::journal::messages::REPLY_LOST.id, LINE = line.as_str(); "a reply was not sent: {why}; trying again");
                 conversation.waiting = Some(Waiting { offer, reply, since, not_before: now + AGAIN, repeated });
             }
             Outcome::Uncertain if reply == Reply::Accepted => {

@@ -283,7 +283,7 @@ impl Line {
             }
             News::Triggered { id, outcome } => self.replies.outcome(now(), id, outcome),
             News::Disconnected { why, retry, unauthorised } => {
-                log::warn!(LINE = self.name(); "disconnected: {why} (again in {retry:?})");
+                log::warn!(MESSAGE_ID = crate::journal::messages::LINE_OFFLINE.id, LINE = self.name(); "disconnected: {why} (again in {retry:?})");
                 self.down(why, retry);
                 if unauthorised {
                     self.login_anew();

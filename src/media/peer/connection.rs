@@ -308,7 +308,9 @@ impl Connection {
         // Only for the crate: the far side's descriptions stay as they are, and so do its candidates.
         match self.answer(&mut negotiation, &description::as_offer(&remote)).await {
             Ok(_) => log::debug!("streams that no description declares were recognised by their packets"),
-            Err(error) => log::warn!("streams that no description declares cannot be received: {error}"),
+            Err(error) => {
+                log::warn!(MESSAGE_ID = crate::journal::messages::STREAM_FAILED.id; "streams that no description declares cannot be received: {error}")
+            }
         }
     }
 
@@ -345,7 +347,7 @@ async fn end(pc: &Arc<dyn PeerConnection>, servers: &Servers, tasks: &TaskTracke
     servers.close().await;
     tasks.close();
     if tokio::time::timeout(ENDING, tasks.wait()).await.is_err() {
-        log::warn!("a pipeline of the peer connection takes long to stop");
+        log::warn!(MESSAGE_ID = crate::journal::messages::STREAM_FAILED.id; "a pipeline of the peer connection takes long to stop");
     }
 }
 
@@ -416,7 +418,7 @@ async fn watch_transport(
     let Some(track) = tracks.first() else { return };
     while let Some(Some(_)) = end.run_until_cancelled(track.poll()).await {}
     if !end.is_cancelled() {
-        log::error!("the network part of the peer connection stopped by itself");
+        log::error!(MESSAGE_ID = crate::journal::messages::DEFECT.id; "the network part of the peer connection stopped by itself");
         events.failed();
     }
 }

@@ -92,7 +92,7 @@ impl Events {
         let reason = self.reason(&progress);
         progress.state = "failed";
         drop(progress);
-        log::warn!("the peer connection failed: {reason}");
+        log::warn!(MESSAGE_ID = crate::journal::messages::ROOM_FAILED.id; "the peer connection failed: {reason}");
         self.tell(PeerEvent::Failed(reason));
     }
 

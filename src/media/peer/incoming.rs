@@ -199,7 +199,7 @@ impl Incoming {
         match started {
             Ok(decoding) => Some(Running { payload_type, codec, decoding: Arc::from(decoding) }),
             Err(error) => {
-                log::warn!(kind:? = self.kind; "a remote track cannot be presented: {error}");
+                log::warn!(MESSAGE_ID = crate::journal::messages::STREAM_FAILED.id, kind:? = self.kind; "a remote track cannot be presented: {error}");
                 Some(Running { payload_type, codec, decoding: Arc::new(Nobody) })
             }
         }

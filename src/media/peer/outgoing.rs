@@ -98,7 +98,7 @@ impl Outgoing {
             None => None,
         };
         if sends && wanted.is_none() {
-            log::warn!(kind:? = self.kind; "the far side takes none of our codecs; nothing is sent");
+            log::warn!(MESSAGE_ID = crate::journal::messages::STREAM_FAILED.id, kind:? = self.kind; "the far side takes none of our codecs; nothing is sent");
         }
         if let Some((codec, payload_type)) = wanted {
             figures.codec(self.ssrc, true, codec, payload_type);
@@ -214,7 +214,7 @@ impl Run {
         let dropped = AtomicU64::new(0);
         let outlet: Outlet = Arc::new(move |packet| {
             if packets.try_send((generation, packet)).is_err() && dropped.fetch_add(1, Ordering::Relaxed).is_multiple_of(1000) {
-                log::warn!(kind:? = kind; "the network task does not keep up; packets are dropped");
+                log::warn!(MESSAGE_ID = crate::journal::messages::STREAM_FAILED.id, kind:? = kind; "the network task does not keep up; packets are dropped");
             }
         });
         let started = tokio::task::spawn_blocking(move || {
@@ -224,7 +224,9 @@ impl Run {
         match started.await {
             Ok(Some(Ok(encoding))) => self.encoding = Some(Arc::from(encoding)),
             // The session says so itself, with what to try; the connection goes on without.
-            Ok(Some(Err(error))) => log::warn!(kind:? = self.kind; "nothing is sent: {error}"),
+            Ok(Some(Err(error))) => {
+                log::warn!(MESSAGE_ID = crate::journal::messages::STREAM_FAILED.id, kind:? = self.kind; "nothing is sent: {error}")
+            }
             Ok(None) | Err(_) => {}
         }
         self.payload_type = wanted.map_or(0, |(_, payload_type)| payload_type);

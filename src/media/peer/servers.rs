@@ -86,7 +86,7 @@ impl Servers {
                 let relay = url.to_ascii_lowercase().starts_with("turn");
                 prepared.any_relay |= relay;
                 if relay && (server.username.is_empty() || server.credential.is_empty()) {
-                    log::warn!(server = url.as_str(); "a relay came without user name or password and is left out");
+                    log::warn!(MESSAGE_ID = crate::journal::messages::RELAY_UNUSABLE.id, server = url.as_str(); "a relay came without user name or password and is left out");
                     continue;
                 }
                 let url = match parse(url) {
@@ -100,13 +100,13 @@ impl Servers {
                                 local
                             }
                             Err(error) => {
-                                log::warn!(server = url.as_str(); "no local socket for a relay: {error}");
+                                log::warn!(MESSAGE_ID = crate::journal::messages::RELAY_UNUSABLE.id, server = url.as_str(); "no local socket for a relay: {error}");
                                 continue;
                             }
                         }
                     }
                     None => {
-                        log::warn!(server = url.as_str(); "an ICE server of a kind nobody here speaks is left out");
+                        log::warn!(MESSAGE_ID = crate::journal::messages::RELAY_UNUSABLE.id, server = url.as_str(); "an ICE server of a kind nobody here speaks is left out");
                         continue;
                     }
                 };

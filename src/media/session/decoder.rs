@@ -282,7 +282,7 @@ impl Decoder {
                 }
                 Err(e) => {
                     reason = format!("{element} does not start ({})", lock(&self.shared.failed).take().unwrap_or(e));
-                    log::warn!("{reason}");
+                    log::warn!(MESSAGE_ID = crate::journal::messages::CODEC_RESTARTED.id; "{reason}");
                     core.way += 1;
                 }
             }

@@ -66,7 +66,7 @@ impl Seat {
     fn give(&self, order: Order) {
         // Full only when the peer does nothing any more; then its silence ends the call.
         if self.orders.try_send(order).is_err() {
-            log::warn!("a peer connection takes no orders any more; report this with the log");
+            log::warn!(MESSAGE_ID = crate::journal::messages::STREAM_FAILED.id; "a peer connection takes no orders any more; report this with the log");
         }
     }
 }
@@ -106,7 +106,7 @@ async fn run(pc: String, making: Making, mut orders: mpsc::Receiver<Order>) {
             Order::Task(task) => carry_out(&peer, task).await,
             Order::Present(track) => {
                 if let Err(error) = peer.present(&track).await {
-                    log::warn!("a track of the caller cannot be presented: {error}");
+                    log::warn!(MESSAGE_ID = crate::journal::messages::STREAM_FAILED.id; "a track of the caller cannot be presented: {error}");
                 }
                 None
             }

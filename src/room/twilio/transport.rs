@@ -165,7 +165,9 @@ impl Transport {
                 *heard = now;
                 match frame {
                     Frame::Message(body) => return Heard::Message(body),
-                    Frame::Bad(reason) => log::warn!("the room's server did not understand a message of ours: {reason}"),
+                    Frame::Bad(reason) => {
+                        log::warn!(MESSAGE_ID = crate::journal::messages::PLATFORM_ODD.id; "the room's server did not understand a message of ours: {reason}")
+                    }
                     _ => {}
                 }
                 Heard::Nothing

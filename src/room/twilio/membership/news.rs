@@ -76,7 +76,7 @@ impl Membership {
 
     pub(super) fn connected(&mut self, now: Instant, state: State) {
         let Some(session) = state.session.clone() else {
-            log::warn!("the service let us in without a session; check the version of the service");
+            log::warn!(MESSAGE_ID = crate::journal::messages::PLATFORM_ODD.id; "the service let us in without a session; check the version of the service");
             return;
         };
         self.session = Some(Zeroizing::new(session));
@@ -107,7 +107,7 @@ impl Membership {
             if self.me.tracks.len() < before {
                 self.me.revision += 1;
                 let error = track.error.clone().unwrap_or_default();
-                log::warn!("a track of ours is not accepted: {}", refusal::words(error.code, &error.message));
+                log::warn!(MESSAGE_ID = crate::journal::messages::PLATFORM_ODD.id; "a track of ours is not accepted: {}", refusal::words(error.code, &error.message));
             }
         }
         for news in state.peer_connections {
@@ -140,7 +140,7 @@ impl Membership {
     pub(super) fn connection(&mut self, pc: &str) -> Option<&mut Connection> {
         if !self.connections.contains_key(pc) {
             if self.connections.len() >= CONNECTIONS {
-                log::warn!("the room wants more than {CONNECTIONS} peer connections; further ones are ignored");
+                log::warn!(MESSAGE_ID = crate::journal::messages::PLATFORM_ODD.id; "the room wants more than {CONNECTIONS} peer connections; further ones are ignored");
                 return None;
             }
             self.connections.insert(pc.to_owned(), Connection { negotiation: Negotiation::new(), path: Path::default() });
