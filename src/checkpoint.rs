@@ -145,9 +145,23 @@ pub const VARIABLE: &str = "RESIDENTD_KILL_AT";
 #[cfg(debug_assertions)]
 pub fn reached(point: Point) {
     use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
     static WANTED: OnceLock<Option<String>> = OnceLock::new();
+    static WRITTEN: AtomicBool = AtomicBool::new(false);
+    if point == Point::CallWritten {
+        WRITTEN.store(true, Ordering::Relaxed);
+    }
     let wanted = WANTED.get_or_init(|| std::env::var(VARIABLE).ok());
     if wanted.as_deref() == Some(point.name()) {
+        // A call begins when it is on the disk; what is done beside the writing may be a few milliseconds ahead of it.
+        let ahead = (point as usize) < (Point::OrphanLogged as usize);
+        for _ in 0..1000 {
+            if !ahead || WRITTEN.load(Ordering::Relaxed) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         // The signal that nothing can catch: whatever is not on the disk or on the wire by now is lost.
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
