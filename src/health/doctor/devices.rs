@@ -4,6 +4,7 @@
 use super::{Outcome, Patient, Planned, blocking, planned};
 use crate::config::Config;
 use crate::daemon;
+use crate::media::camera::choice::Want;
 use crate::media::reading;
 use crate::media::session::{CameraSource, MicrophoneSource};
 use crate::media::{SoundOut, gstreamer};
@@ -115,9 +116,11 @@ fn camera(patient: &Patient, config: &Config) -> Outcome {
         Err(why) => return Outcome::failure(why, "see above; then residentctl test camera"),
     };
     let (fps, test) = (media.fps, media.camera == CameraSource::Test);
+    let takes = takes(&media);
     let says = format!(
-        "{}: {:.1} of {fps} pictures a second of {}x{}, the first after {} ms, light {} %",
+        "{}{}: {:.1} of {fps} pictures a second of {}x{}, the first after {} ms, light {} %",
         if test { "the test picture".to_owned() } else { media.camera.to_string() },
+        takes.as_ref().map_or_else(String::new, |takes| format!(" ({takes})")),
         pictures.rate,
         media.width,
         media.height,
@@ -133,7 +136,17 @@ fn camera(patient: &Patient, config: &Config) -> Outcome {
     } else {
         Outcome::ok(says)
     };
-    outcome.figure("rate", pictures.rate).figure("light", pictures.light).figure("first_ms", pictures.first_ms)
+    outcome.figure("format", takes).figure("rate", pictures.rate).figure("light", pictures.light).figure("first_ms", pictures.first_ms)
+}
+
+/// What is taken of what the camera offers.
+fn takes(media: &crate::media::session::Config) -> Option<String> {
+    let CameraSource::V4l2(path) = &media.camera else { return None };
+    let want = Want { width: media.width, height: media.height, fps: media.fps };
+    let named = Path::new(path);
+    let cameras = crate::media::devices::list(want).cameras;
+    let camera = cameras.iter().find(|c| c.path == named || c.stable.as_deref() == Some(named))?;
+    camera.choices.first().map(ToString::to_string)
 }
 
 fn microphone(patient: &Patient, config: &Config) -> Outcome {

@@ -1,0 +1,69 @@
+//! `residentctl doctor` on real devices: it finds them well, and each of them broken.
+
+use crate::guest::{CAMERA, camera_fault, is_guest, run, usb_cable};
+use serde_json::Value;
+use std::process::Command;
+
+const DEVICES: [&str; 4] = ["camera", "microphone", "speaker", "display"];
+
+fn examine() -> Value {
+    is_guest();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_residentctl"));
+    command.args(["--config", "/dev/null", "--socket", "/nonexistent", "doctor", "--json"]);
+    for device in DEVICES {
+        command.args(["--only", device]);
+    }
+    for setting in [
+        &format!("media.camera={CAMERA}"),
+        "media.microphone=plughw:CARD=Loopback,DEV=1",
+        "media.speaker=plughw:CARD=Loopback,DEV=0",
+        "media.size=640x360",
+    ] {
+        command.args(["--set", setting]);
+    }
+    let output = command.output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn verdicts(report: &Value) -> [String; 4] {
+    DEVICES.map(|device| {
+        let found = report["findings"].as_array().unwrap().iter().find(|f| f["check"] == device);
+        found.unwrap_or_else(|| panic!("nothing about {device}: {report:#}"))["verdict"].as_str().unwrap().to_owned()
+    })
+}
+
+fn says(report: &Value, device: &str) -> String {
+    let found = report["findings"].as_array().unwrap().iter().find(|f| f["check"] == device).unwrap();
+    found["says"].as_str().unwrap().to_owned()
+}
+
+fn display(connected: bool) {
+    let to = if connected { "on" } else { "off" };
+    run("sh", &["-c", &format!("echo {to} > /sys/class/drm/card0-Virtual-1/status")]);
+}
+
+#[test]
+#[ignore = "needs the device lab: make devlab-test"]
+fn doctor_finds_each_device_well_and_each_one_broken_without_losing_the_others() {
+    // Nothing is played into the loop while the microphone is listened to: to the microphone a dead line, as if it were switched off.
+    let report = examine();
+    assert_eq!(verdicts(&report), ["ok", "failure", "ok", "ok"], "{report:#}");
+    assert!(says(&report, "microphone").contains("dead line"), "{report:#}");
+    assert!(says(&report, "speaker").contains("is heard after"), "{report:#}");
+
+    usb_cable(false);
+    let report = examine();
+    usb_cable(true);
+    assert_eq!(verdicts(&report), ["failure", "failure", "ok", "ok"], "{report:#}");
+    assert!(says(&report, "camera").contains("is not there"), "{report:#}");
+
+    camera_fault("stall", 1);
+    let report = examine();
+    camera_fault("stall", 0);
+    assert_eq!(verdicts(&report), ["failure", "failure", "ok", "ok"], "{report:#}");
+
+    display(false);
+    let report = examine();
+    display(true);
+    assert_eq!(verdicts(&report), ["ok", "failure", "ok", "failure"], "{report:#}");
+}
