@@ -201,7 +201,8 @@ pub fn speaker(config: &Config, out: SoundOut, call: &CancellationToken) -> Resu
     let level = level(&recording.samples);
     let start = recording.start.unwrap_or(gst::ClockTime::ZERO).mseconds() as f64;
     let at = played.map_or(0.0, |at| at.mseconds() as f64);
-    let delay_ms = found.lag.map(|samples| start + samples as f64 / 48.0 - at - waits).filter(|delay| *delay > -20.0);
+    let delay_ms = found.lag.map(|samples| start + samples as f64 / 48.0 - at - waits);
+    // What waits in the box is known to some ten milliseconds only: a sound that was heard was not heard before it was made.
     Ok(Heard { delay_ms: delay_ms.map(|d| d.max(0.0)), clearness: found.clearness, level })
 }
 
