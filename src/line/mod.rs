@@ -80,9 +80,12 @@ pub struct Wired {
     pub id: LineId,
     /// Equal for two configurations of it, secrets included, that do not differ.
     pub likeness: u64,
-    /// Starts it; it tells its events there.
-    pub start: Box<dyn FnOnce(mpsc::Sender<(LineId, LineEvent)>) -> LineHandle + Send>,
+    /// Starts it.
+    pub start: Start,
 }
+
+/// Starts a line that tells its events there.
+pub type Start = Box<dyn FnOnce(mpsc::Sender<(LineId, LineEvent)>) -> LineHandle + Send>;
 
 /// The agent's end of a running line.
 #[derive(Debug, Clone)]
