@@ -189,6 +189,14 @@ pub fn television(config: &Config) -> tv::Settings {
         control: match config.text("tv.driver") {
             "headless" => tv::Control::Headless,
             "lab" => tv::Control::Lab(config.text("tv.lab").to_owned()),
+            "cec" => tv::Control::Cec {
+                adapter: tv::cec::device::Settings {
+                    device: config.path("tv.cec.device"),
+                    name: config.text("tv.cec.name").to_owned(),
+                    physical: config.text("tv.cec.address").parse().ok(),
+                },
+                quirks: config.path("tv.cec.quirks"),
+            },
             _ => tv::Control::None,
         },
         display: match config.text("tv.sink") {
@@ -203,6 +211,7 @@ pub fn television(config: &Config) -> tv::Settings {
             device => tv::Speaker::Alsa(device.to_owned()),
         },
         ring_volume: u8::try_from(config.integer("tv.ring_volume")).unwrap_or(100),
+        keymap: config.path("tv.keys.map"),
         font: String::new(),
         locale: config.text("resident.locale").to_owned(),
         time_zone: config.text("resident.time_zone").to_owned(),

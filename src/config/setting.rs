@@ -164,7 +164,27 @@ pub const SETTINGS: &[Setting] = &[
         "\"off\"",
         "Lifts the consonants of the callers' voices for ears that have grown old; \"strong\" suits hearing aids that are not worn.",
     ),
-    s("tv.driver", Kind::OneOf(&["none", "headless", "lab"]), "\"none\"", "How the television is controlled."),
+    s(
+        "tv.driver",
+        Kind::OneOf(&["none", "cec", "headless", "lab"]),
+        "\"none\"",
+        "How the television is controlled: \"cec\": by HDMI-CEC, through the cable of the picture; \"none\": not at all.",
+    ),
+    s("tv.cec.device", Kind::Path, "\"\"", "The HDMI-CEC adapter; empty: the first that is plugged into a television."),
+    s("tv.cec.name", Kind::Text, "\"Telephone\"", "What the television's menu calls the box, at most 14 letters."),
+    s(
+        "tv.cec.address",
+        Kind::Text,
+        "\"\"",
+        "Where the box is plugged in, such as \"2.0.0.0\", for adapters that cannot know (USB); empty: the adapter knows.",
+    ),
+    s(
+        "tv.cec.quirks",
+        Kind::Path,
+        "\"/etc/residentd/cec-quirks.toml\"",
+        "Televisions that need to be treated in their own way, on top of those that are known; see docs/television.md.",
+    ),
+    s("tv.keys.map", Kind::Path, "\"/etc/residentd/keys.toml\"", "What keys mean, on top of the built-in map; see docs/television.md."),
     s("tv.lab", Kind::Url(&["ws"]), "\"ws://127.0.0.1:8080/tv/box\"", "Where the lab's television listens."),
     s(
         "tv.sink",

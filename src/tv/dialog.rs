@@ -160,7 +160,10 @@ mod tests {
     use crate::tv::scenes;
     use std::time::Duration;
 
-    const ALL: [Key; 17] = [
+    const ALL: [Key; 20] = [
+        Key::Menu,
+        Key::Av,
+        Key::Other,
         Key::Ok,
         Key::Back,
         Key::Up,

@@ -33,8 +33,14 @@ pub enum Key {
     VolumeDown,
     /// On and off.
     Power,
+    /// Menu, settings.
+    Menu,
+    /// Choice of the input.
+    Av,
     /// A digit, 0..=9.
     Digit(u8),
+    /// Any other key of a remote.
+    Other,
 }
 
 impl Key {
@@ -55,6 +61,8 @@ impl Key {
             "volume_up" => Key::VolumeUp,
             "volume_down" => Key::VolumeDown,
             "power" => Key::Power,
+            "menu" => Key::Menu,
+            "av" => Key::Av,
             digit => match digit.as_bytes() {
                 [d @ b'0'..=b'9'] => Key::Digit(d - b'0'),
                 _ => return None,

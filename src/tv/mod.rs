@@ -4,8 +4,10 @@
 //! `television.rs` is the task; `power.rs` wakes and puts back behind the [`power::Set`] of a driver; `dialog.rs` and
 //! `keys.rs` say what a key means; `stage.rs` is the seam to what is seen and heard.
 
+pub mod cec;
 pub mod dialog;
 pub mod headless;
+pub mod keymap;
 pub mod keys;
 pub mod lab;
 mod mixer;
@@ -23,6 +25,8 @@ pub mod theatre;
 #[cfg(test)]
 mod theatre_tests;
 pub mod tone;
+mod watch;
+mod worker;
 
 pub use open::{Control, Display, Settings, Speaker, Television, open};
 pub use power::{Memory, Remembered};

@@ -1,6 +1,9 @@
 //! From the configuration to a driver: which set, which sink, which speaker.
 
+use super::cec::quirks::Quirks;
+use super::cec::{self, Cec};
 use super::headless::Headless;
+use super::keymap::Map;
 use super::lab;
 use super::output::Sink;
 use super::power::{Fault, Input, Set};
@@ -9,6 +12,7 @@ use super::theatre::{Setting, Theatre};
 use super::{Power, TvState};
 use crate::media::{Outputs, SoundOut};
 use async_trait::async_trait;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -21,6 +25,13 @@ pub enum Control {
     Headless,
     /// The lab's television at this address.
     Lab(String),
+    /// By HDMI-CEC.
+    Cec {
+        /// Which adapter.
+        adapter: cec::device::Settings,
+        /// A technician's table of televisions, on top of the built-in one.
+        quirks: Option<PathBuf>,
+    },
 }
 
 /// Where pictures go.
@@ -58,6 +69,8 @@ pub struct Settings {
     pub speaker: Speaker,
     /// Ring volume, percent; never below [`super::tone::FLOOR`].
     pub ring_volume: u8,
+    /// A technician's map of keys, on top of the built-in one.
+    pub keymap: Option<PathBuf>,
     /// Preferred font family; empty: DejaVu Sans.
     pub font: String,
     /// Language of the screens; empty: English until the platform says.
@@ -94,6 +107,7 @@ pub fn open(settings: &Settings) -> std::io::Result<Television> {
         locale: settings.locale.clone(),
         time_zone: settings.time_zone.clone(),
     };
+    let keys = Arc::new(Map::with(settings.keymap.as_deref()));
     let (set, tell, events): (Arc<dyn Set>, _, _) = match &settings.control {
         Control::Headless => {
             let (headless, driver) = Headless::new();
@@ -102,6 +116,11 @@ pub fn open(settings: &Settings) -> std::io::Result<Television> {
         Control::None => {
             let (tell, events) = mpsc::channel(EVENTS);
             (Arc::new(Uncontrolled), tell, events)
+        }
+        Control::Cec { adapter, quirks } => {
+            let (tell, events) = mpsc::channel(EVENTS);
+            let cec = Cec::start(cec::device::open(adapter.clone()), Quirks::with(quirks.as_deref()), keys.clone(), tell.clone());
+            (Arc::new(cec), tell, events)
         }
         Control::Lab(url) => {
             let link = lab::link(url.clone());

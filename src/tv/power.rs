@@ -5,6 +5,7 @@ use super::{Power, TvState, Wake};
 use crate::checkpoint::{Point, reached};
 use crate::journal::messages;
 use async_trait::async_trait;
+use futures_util::TryFutureExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -34,10 +35,18 @@ pub trait Set: Send + Sync + 'static {
     async fn state(&self) -> Result<TvState, Fault>;
     /// On, or standby.
     async fn power(&self, on: bool) -> Result<(), Fault>;
+    /// On by the last means, when [`Set::power`] has not helped. `false`: there is none.
+    async fn insist(&self) -> Result<bool, Fault> {
+        Ok(false)
+    }
     /// Shows an input.
     async fn input(&self, to: &Input) -> Result<(), Fault>;
     /// Sets the volume, 0..=100.
     async fn volume(&self, to: u8) -> Result<(), Fault>;
+    /// One step louder or softer, where the volume is not known. `false`: that is not possible.
+    async fn step(&self, _louder: bool) -> Result<bool, Fault> {
+        Ok(false)
+    }
     /// The box's own input as [`TvState::input`] names it, if known.
     fn own_input(&self) -> Option<String>;
 }
@@ -53,8 +62,17 @@ pub struct Remembered {
     pub input: bool,
     /// The volume we set.
     pub volume: Option<u8>,
+    /// Steps we made it louder (or softer), where the volume is not known.
+    #[serde(default)]
+    pub steps: i16,
     /// Somebody used the television since: it is not switched off any more.
     pub used: bool,
+}
+
+impl Remembered {
+    fn former(&self) -> Input {
+        self.found.input.clone().map_or(Input::Release, Input::Other)
+    }
 }
 
 /// Where [`Remembered`] outlives a crash or a power cut. Called on blocking threads.
@@ -158,6 +176,10 @@ impl Ledger {
 const ANSWER: Duration = Duration::from_secs(3);
 /// How often waking is tried, and how far apart (field practice: 3 times, 3 s apart, wakes every set that can be woken).
 const TRIES: u32 = 3;
+/// A set whose steps are wider than one percent does not come to stand where it was sent; nobody else has turned it then.
+const NEAR: u8 = 2;
+/// Steps that are taken back at most: more were somebody who leant on the key.
+const STEPS: u16 = 40;
 /// When the state is looked at after a try: they add up to the 3 s between two tries. Most sets are on at once, slow ones
 /// boot for seconds.
 const LOOKS: [Duration; 5] =
@@ -185,6 +207,10 @@ async fn tell(what: &str, doing: impl Future<Output = Result<(), Fault>>) {
     }
 }
 
+async fn insist(set: &dyn Set) -> bool {
+    matches!(timeout(ANSWER, set.insist()).await, Ok(Ok(true)))
+}
+
 fn shows_us(set: &dyn Set, state: &TvState) -> bool {
     match (&state.input, set.own_input()) {
         (Some(shown), Some(ours)) => *shown == ours,
@@ -201,6 +227,7 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8) -> (Wake, Tv
     let plan = Remembered {
         power: !on || earlier.as_ref().is_some_and(|r| r.power),
         input: !shows_us(set, &found) || earlier.as_ref().is_some_and(|r| r.input),
+        steps: earlier.as_ref().map_or(0, |r| r.steps),
         volume: found.volume.filter(|v| *v < floor).map(|_| floor).or(earlier.as_ref().and_then(|r| r.volume)),
         used: earlier.as_ref().is_some_and(|r| r.used),
         found: earlier.map_or_else(|| found.clone(), |r| r.found),
@@ -208,8 +235,13 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8) -> (Wake, Tv
     ledger.write(Some(plan)).await;
     reached(Point::TelevisionRemembered);
     let mut seen = found.clone();
-    for _ in 0..TRIES {
-        if seen.power != Power::On {
+    for tried in 0..=TRIES {
+        if tried == TRIES {
+            // What does not come on by asking may come on by its last means; what has come on needs none.
+            if seen.power == Power::On || !insist(set).await {
+                break;
+            }
+        } else if seen.power != Power::On {
             tell("\"on\"", set.power(true)).await;
             reached(Point::PowerSet);
         }
@@ -263,6 +295,10 @@ pub(crate) async fn restore(set: &dyn Set, ledger: &Ledger) -> bool {
     }
     if now.power == Power::Unknown {
         log::warn!(MESSAGE_ID = messages::TV_SILENT.id; "the television does not answer and cannot be put back now; tried again when it does");
+        // Many that never answer listen all the same: at least they are not left with a dark input.
+        if plan.input {
+            tell("its input back", set.input(&plan.former())).await;
+        }
         return false;
     }
     put_back(set, &plan, &now).await;
@@ -284,17 +320,24 @@ pub(crate) async fn turn(set: &dyn Set, to: u8) {
     tell("a volume", set.volume(to)).await;
 }
 
+/// Makes it a step louder or softer.
+pub(crate) async fn step(set: &dyn Set, louder: bool) {
+    tell("a step of the volume", set.step(louder).map_ok(drop)).await;
+}
+
 async fn put_back(set: &dyn Set, plan: &Remembered, now: &TvState) {
     if let (Some(ours), Some(before)) = (plan.volume, plan.found.volume)
-        && now.volume == Some(ours)
+        && now.volume.is_some_and(|v| v.abs_diff(ours) <= NEAR)
     {
         tell("its volume back", set.volume(before)).await;
         reached(Point::VolumeRestored);
     }
+    for _ in 0..plan.steps.unsigned_abs().min(STEPS) {
+        tell("its volume back", set.step(plan.steps < 0).map_ok(drop)).await;
+    }
     let ours = shows_us(set, now) || now.input.is_none();
     if plan.input && ours {
-        let before = plan.found.input.clone().map_or(Input::Release, Input::Other);
-        tell("its input back", set.input(&before)).await;
+        tell("its input back", set.input(&plan.former())).await;
         reached(Point::InputRestored);
     }
     // Who was not seen to be in standby is not sent there.
