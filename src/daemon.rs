@@ -205,12 +205,17 @@ pub fn television(config: &Config) -> tv::Settings {
             "driver" => tv::Display::Driver,
             _ => tv::Display::None,
         },
+        wanted: tv::displays::Wanted {
+            connector: Some(config.text("tv.display.connector").to_owned()).filter(|c| !c.is_empty()),
+            size: config.text("tv.display.mode").split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?))),
+        },
         speaker: match config.text("media.speaker") {
             "tv" => tv::Speaker::Tv,
             "none" => tv::Speaker::None,
             device => tv::Speaker::Alsa(device.to_owned()),
         },
         ring_volume: u8::try_from(config.integer("tv.ring_volume")).unwrap_or(100),
+        remotes: Some(config.list("tv.keys.devices").to_vec()).filter(|_| config.flag("tv.keys.enabled")),
         keymap: config.path("tv.keys.map"),
         font: String::new(),
         locale: config.text("resident.locale").to_owned(),
@@ -290,7 +295,8 @@ pub async fn assemble(config: Config, driver: tv::Driver, outputs: Outputs) -> R
     let photos = net::photo::Photos::new(tls.clone())?;
     let store = Store::open(&state_directory(&config));
 
-    let (tv, tv_events) = tv::spawn(tv::Config::default(), driver, Arc::new(store.clone()));
+    let tv_config = tv::Config { mute_key: config.text("tv.keys.mute") == "microphone", ..tv::Config::default() };
+    let (tv, tv_events) = tv::spawn(tv_config, driver, Arc::new(store.clone()));
 
     let (to_line_events, line_events) = mpsc::channel(LINE_EVENTS);
     let lines = lines(&config, &tls)?;

@@ -184,6 +184,9 @@ pub const SETTINGS: &[Setting] = &[
         "\"/etc/residentd/cec-quirks.toml\"",
         "Televisions that need to be treated in their own way, on top of those that are known; see docs/television.md.",
     ),
+    s("tv.keys.enabled", Kind::Bool, "false", "Whether remote controls and keyboards at the box are listened to."),
+    s("tv.keys.devices", Kind::List, "[]", "Which ones: paths, or parts of their names; empty: all that can be remote controls."),
+    s("tv.keys.mute", Kind::OneOf(&["microphone", "nothing"]), "\"microphone\"", "What the mute key does in a call."),
     s("tv.keys.map", Kind::Path, "\"/etc/residentd/keys.toml\"", "What keys mean, on top of the built-in map; see docs/television.md."),
     s("tv.lab", Kind::Url(&["ws"]), "\"ws://127.0.0.1:8080/tv/box\"", "Where the lab's television listens."),
     s(
@@ -191,6 +194,18 @@ pub const SETTINGS: &[Setting] = &[
         Kind::OneOf(&["kms", "window", "driver", "none"]),
         "\"kms\"",
         "Where the picture goes; \"driver\": through the television driver (lab).",
+    ),
+    s(
+        "tv.display.connector",
+        Kind::Text,
+        "\"\"",
+        "For tv.sink \"kms\": the connector, such as \"HDMI-A-1\"; empty: the best that is plugged in.",
+    ),
+    s(
+        "tv.display.mode",
+        Kind::Text,
+        "\"\"",
+        "For tv.sink \"kms\": the resolution, such as \"1280x720\"; empty: 1920x1080 where it is offered, else what the display likes best.",
     ),
     s("tv.ring_volume", Kind::Integer(30, 100), "70", "Volume of ring and notice, percent; never below the floor of 30."),
     s("api.socket", Kind::Path, "\"\"", "The local API's Unix socket; empty: residentd.sock in the runtime directory."),

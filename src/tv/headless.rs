@@ -89,7 +89,8 @@ impl Headless {
         let (view, _) = watch::channel(View { scene: Scene::Idle, focus: Default::default() });
         let headless =
             Headless { inner: Arc::new(Mutex::new(inner)), tell, view: Arc::new(view), remote: Arc::default(), own: Arc::default() };
-        let driver = Driver { set: Arc::new(headless.clone()), stage: Box::new(headless.clone()), events };
+        let driver =
+            Driver { set: Arc::new(headless.clone()), stage: Box::new(headless.clone()), events, shown: watch::Sender::new(false) };
         (headless, driver)
     }
 

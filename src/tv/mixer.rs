@@ -66,6 +66,11 @@ impl Mixer {
         Ok(Mixer { output, pool, format, picture, page, cards, edge, remote: None, own: None })
     }
 
+    /// Where it shows.
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
     /// Shows another picture. Streams go on if it has a place for them.
     ///
     /// # Errors

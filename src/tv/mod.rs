@@ -6,6 +6,7 @@
 
 pub mod cec;
 pub mod dialog;
+pub mod displays;
 pub mod headless;
 pub mod keymap;
 pub mod keys;
@@ -14,6 +15,7 @@ mod mixer;
 mod open;
 pub mod output;
 pub mod power;
+pub mod remotes;
 #[cfg(test)]
 pub(crate) mod scenes;
 pub mod screen;
@@ -41,11 +43,13 @@ use tokio::sync::oneshot;
 pub struct Config {
     /// A television that is softer than this (0..=100) is turned up to it before it rings.
     pub volume_floor: u8,
+    /// In a call the mute key mutes the microphone; else it does nothing here.
+    pub mute_key: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { volume_floor: 30 }
+        Config { volume_floor: 30, mute_key: true }
     }
 }
 
@@ -71,8 +75,27 @@ pub enum Command {
         /// Time zone; `None` leaves it.
         time_zone: Option<String>,
     },
+    /// What the platform's record of the resident and the box says about keys and inputs.
+    Wishes(Wishes),
     /// A key pressed by other means than the television's own (the local API, where permitted).
     Key(keys::Stroke),
+}
+
+/// The platform's wishes about the television (the resident's `set_top_box` record, chatta.md 2.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wishes {
+    /// The key that chooses an input does something (`av_key_enabled`).
+    pub av_key: bool,
+    /// The menu key does something (`menu_key_enabled`, and the organisation's `settings_enabled`).
+    pub menu_key: bool,
+    /// The input to go back to where it is not known what was shown before (`default_av_input`, such as `HDMI2`).
+    pub default_input: Option<String>,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Wishes { av_key: true, menu_key: true, default_input: None }
+    }
 }
 
 /// What the television's task tells the agent.

@@ -2,11 +2,13 @@
 
 use super::cec::quirks::Quirks;
 use super::cec::{self, Cec};
+use super::displays::Wanted;
 use super::headless::Headless;
 use super::keymap::Map;
 use super::lab;
 use super::output::Sink;
 use super::power::{Fault, Input, Set};
+use super::remotes;
 use super::stage::{Driver, EVENTS};
 use super::theatre::{Setting, Theatre};
 use super::{Power, TvState};
@@ -14,7 +16,7 @@ use crate::media::{Outputs, SoundOut};
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// How the television is controlled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,10 +67,14 @@ pub struct Settings {
     pub control: Control,
     /// Picture.
     pub display: Display,
+    /// Which of the box's own displays, and how.
+    pub wanted: Wanted,
     /// Sound.
     pub speaker: Speaker,
     /// Ring volume, percent; never below [`super::tone::FLOOR`].
     pub ring_volume: u8,
+    /// Which remote controls are listened to (paths, or parts of names; empty: all); `None`: none.
+    pub remotes: Option<Vec<String>>,
     /// A technician's map of keys, on top of the built-in one.
     pub keymap: Option<PathBuf>,
     /// Preferred font family; empty: DejaVu Sans.
@@ -94,7 +100,7 @@ pub struct Television {
 pub fn open(settings: &Settings) -> std::io::Result<Television> {
     let mut setting = Setting {
         sink: match settings.display {
-            Display::Kms => Sink::Kms,
+            Display::Kms => Sink::Kms(settings.wanted.clone()),
             Display::Window => Sink::Window,
             Display::Driver | Display::None => Sink::None,
         },
@@ -134,9 +140,14 @@ pub fn open(settings: &Settings) -> std::io::Result<Television> {
         }
     };
     let sound = setting.sound.clone().unwrap_or(SoundOut::Null);
+    let shown = watch::Sender::new(false);
+    if let Some(devices) = settings.remotes.clone() {
+        let cec_elsewhere = matches!(settings.control, Control::Cec { .. });
+        remotes::start(remotes::Settings { devices, cec_elsewhere }, keys, shown.subscribe(), tell.clone());
+    }
     let theatre = Theatre::start(setting, tell)?;
     let (remote, own) = theatre.taps();
-    Ok(Television { driver: Driver { set, stage: Box::new(theatre), events }, outputs: Outputs { remote, own, sound } })
+    Ok(Television { driver: Driver { set, stage: Box::new(theatre), events, shown }, outputs: Outputs { remote, own, sound } })
 }
 
 /// A television that cannot be controlled: whoever sits before it has switched it on.

@@ -2,6 +2,7 @@
 //!
 //! `autovideosink` is never used: without a display it ends in DirectFB, which takes the process with it.
 
+use super::displays::{self, Display, Wanted};
 use super::screen::{HEIGHT, WIDTH};
 use crate::media::pipeline::{CLOSE_WITHIN, OnError, Pipeline, Time, gstreamer};
 use gstreamer as gst;
@@ -18,7 +19,7 @@ pub type JpegSink = Arc<dyn Fn(&[u8]) -> Result<(), String> + Send + Sync>;
 #[derive(Clone)]
 pub enum Sink {
     /// The box's own display.
-    Kms,
+    Kms(Wanted),
     /// A window: Wayland where there is one, else X11.
     Window,
     /// JPEGs, for a television in a browser.
@@ -32,7 +33,8 @@ pub enum Sink {
 impl Sink {
     fn description(&self) -> &'static str {
         match self {
-            Sink::Kms => "videoconvert ! kmssink name=sink sync=false",
+            // Made for the display, see `displays.rs`.
+            Sink::Kms(_) => "",
             Sink::Window if std::env::var_os("WAYLAND_DISPLAY").is_some() => "videoconvert ! waylandsink name=sink sync=false",
             Sink::Window => "videoconvert ! videoscale ! ximagesink name=sink sync=false",
             // JPEG is full range (JFIF); without the conversion black would be grey.
@@ -45,7 +47,7 @@ impl Sink {
 
     fn advice(&self) -> &'static str {
         match self {
-            Sink::Kms => "check the cable, and that no other program holds the display; or choose another tv.sink",
+            Sink::Kms(_) => "check the cable, and that no other program holds the display; or choose another tv.sink",
             Sink::Window => "check DISPLAY or WAYLAND_DISPLAY; or choose another tv.sink",
             Sink::Jpeg(_) => "check that the lab runs",
             Sink::Count | Sink::None => "set tv.sink",
@@ -86,7 +88,24 @@ pub struct Output {
     advice: &'static str,
     /// The shortest time between two pictures of a stream, where the sink wants fewer.
     pace: Duration,
+    /// The box's own display that is shown on.
+    display: Option<Display>,
     streamed: Option<Instant>,
+}
+
+/// The display to use now, and the sink for it.
+fn on_kms(wanted: &Wanted) -> Result<(Display, String), String> {
+    let all = displays::list()?;
+    let (display, mode) = displays::choose(&all, wanted)?;
+    displays::free(&display.card)?;
+    log::info!(
+        "showing on {} ({}), {}x{}",
+        display.connector,
+        display.monitor.as_deref().unwrap_or("without a name"),
+        mode.width,
+        mode.height
+    );
+    Ok((display.clone(), displays::sink(display, mode)))
 }
 
 /// The format of every picture: 1080p I420 with these colours.
@@ -113,10 +132,14 @@ impl Output {
         });
         let advice = sink.advice();
         let tell = |why: String| format!("the display cannot be used ({why}); {advice}");
-        let description = format!(
-            "appsrc name=in is-live=true format=time do-timestamp=true max-buffers=2 leaky-type=downstream ! {}",
-            sink.description()
-        );
+        let (display, end) = match sink {
+            Sink::Kms(wanted) => {
+                let (display, end) = on_kms(wanted).map_err(|why| format!("the display cannot be used: {why}"))?;
+                (Some(display), end)
+            }
+            other => (None, other.description().to_owned()),
+        };
+        let description = format!("appsrc name=in is-live=true format=time do-timestamp=true max-buffers=2 leaky-type=downstream ! {end}");
         let pipeline = Pipeline::build("display", &description, &Time::start(), None, on_error).map_err(tell)?;
         let source = pipeline.element("in").and_then(|e| e.downcast::<gst_app::AppSrc>().ok()).ok_or("no appsrc")?;
         let end = pipeline.element("sink").ok_or("no sink")?;
@@ -150,11 +173,29 @@ impl Output {
         }
         let pace = if matches!(sink, Sink::Jpeg(_)) { JPEG_PACE } else { Duration::ZERO };
         let (pipeline, caps) = (Some(pipeline), gst::Caps::new_empty());
-        let output = Output { pipeline, source, caps, taken, advice, pace, streamed: None };
+        let output = Output { pipeline, source, caps, taken, advice, pace, display, streamed: None };
         if let Some(pipeline) = &output.pipeline {
             pipeline.play().map_err(|e| output.failed().unwrap_or_else(|| tell(e)))?;
         }
         Ok(output)
+    }
+
+    /// Whether the cable can come out of it while it is open.
+    pub fn has_cable(&self) -> bool {
+        self.display.is_some()
+    }
+
+    /// Whether it still is plugged in; the sink itself does not notice.
+    ///
+    /// # Errors
+    /// It is not: open it again when it is.
+    pub fn plugged(&self) -> Result<(), String> {
+        match &self.display {
+            Some(display) if !displays::plugged(display) => {
+                Err(format!("the display at {} is unplugged or switched off; used again when it is back", display.connector))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The trouble so far.

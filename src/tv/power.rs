@@ -218,8 +218,9 @@ fn shows_us(set: &dyn Set, state: &TvState) -> bool {
     }
 }
 
-/// Wakes it, comes to the front, and sees that it can be heard. Gives how it went and the state last seen.
-pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8) -> (Wake, TvState) {
+/// Wakes it, comes to the front, and sees that it can be heard. `default` is the input to go back to where it is not known
+/// what is shown. Gives how it went and the state last seen.
+pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8, default: Option<String>) -> (Wake, TvState) {
     let found = ask(set).await;
     // A second call before the first was put back: what counts is how the television was before the first.
     let earlier = ledger.current();
@@ -230,7 +231,7 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8) -> (Wake, Tv
         steps: earlier.as_ref().map_or(0, |r| r.steps),
         volume: found.volume.filter(|v| *v < floor).map(|_| floor).or(earlier.as_ref().and_then(|r| r.volume)),
         used: earlier.as_ref().is_some_and(|r| r.used),
-        found: earlier.map_or_else(|| found.clone(), |r| r.found),
+        found: earlier.map_or_else(|| TvState { input: found.input.clone().or(default), ..found.clone() }, |r| r.found),
     };
     ledger.write(Some(plan)).await;
     reached(Point::TelevisionRemembered);

@@ -6,7 +6,7 @@ use super::keys::Stroke;
 use super::power::Set;
 use crate::call::{Caller, CallerId, LineId, Scene};
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// A scene with the choice in focus.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,4 +70,6 @@ pub struct Driver {
     pub stage: Box<dyn Stage>,
     /// What both tell.
     pub events: mpsc::Receiver<DriverEvent>,
+    /// Told whether something of ours is shown, for whoever needs to know.
+    pub shown: watch::Sender<bool>,
 }

@@ -2,9 +2,10 @@
 //! volume run beside it, drawing and playing belong to the [`Stage`].
 
 use super::dialog::Dialog;
+use super::keys::Key;
 use super::power::{self, Ledger, Memory};
 use super::stage::{Driver, DriverEvent, Stage, View};
-use super::{Command, Config, Power, TvEvent, TvState, Wake};
+use super::{Command, Config, Power, TvEvent, TvState, Wake, Wishes};
 use crate::call::{CallId, Press, Scene};
 use crate::checkpoint::{Point, reached};
 use crate::journal::messages;
@@ -12,7 +13,7 @@ use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 /// How long the screen stays awake for a call that was announced (power_normal, chatta.md 2.5) and does not come.
@@ -24,7 +25,7 @@ const VOLUME_STEP: u8 = 5;
 pub fn spawn(config: Config, driver: Driver, memory: Arc<dyn Memory>) -> (mpsc::Sender<Command>, mpsc::Receiver<TvEvent>) {
     let (commands, inbox) = mpsc::channel(64);
     let (outbox, events) = mpsc::channel(64);
-    let Driver { set, stage, events: told } = driver;
+    let Driver { set, stage, events: told, shown } = driver;
     let television = Television {
         config,
         set,
@@ -32,6 +33,8 @@ pub fn spawn(config: Config, driver: Driver, memory: Arc<dyn Memory>) -> (mpsc::
         ledger: Ledger::new(memory),
         outbox,
         dialog: Dialog::default(),
+        wishes: Wishes::default(),
+        shown,
         scene: Scene::Idle,
         number: 0,
         notice: None,
@@ -78,6 +81,8 @@ struct Television {
     ledger: Ledger,
     outbox: mpsc::Sender<TvEvent>,
     dialog: Dialog,
+    wishes: Wishes,
+    shown: watch::Sender<bool>,
     scene: Scene,
     number: u64,
     notice: Option<Notice>,
@@ -160,6 +165,7 @@ impl Television {
                 self.stage.resident(locale, time_zone);
                 self.draw();
             }
+            Command::Wishes(wishes) => self.wishes = wishes,
             Command::Key(stroke) => self.stroke(stroke),
         }
     }
@@ -181,8 +187,9 @@ impl Television {
         self.leave_job();
         self.owed = false;
         let (set, ledger, floor) = (self.set.clone(), self.ledger.clone(), self.config.volume_floor);
+        let default = self.wishes.default_input.clone();
         let job = async move {
-            let (wake, state) = power::wake(&*set, &ledger, floor).await;
+            let (wake, state) = power::wake(&*set, &ledger, floor, default).await;
             Done::Woken(wake, state)
         };
         self.job = Some((Doing::Waking, Box::pin(job)));
@@ -229,6 +236,7 @@ impl Television {
         let kind = std::mem::discriminant(&scene) == std::mem::discriminant(&self.scene);
         self.scene = scene;
         self.number += 1;
+        self.shown.send_replace(self.scene != Scene::Idle);
         match dialog {
             // The same notice goes on, its number has begun to count.
             Some((call, true)) if kind && self.notice.as_ref().is_some_and(|n| n.call == call) => {}
@@ -325,6 +333,15 @@ impl Television {
     }
 
     fn stroke(&mut self, stroke: super::keys::Stroke) {
+        let unwanted = match stroke.key {
+            Key::Av => !self.wishes.av_key,
+            Key::Menu => !self.wishes.menu_key,
+            Key::Mute => !self.config.mute_key,
+            _ => false,
+        };
+        if unwanted {
+            return;
+        }
         let outcome = self.dialog.stroke(std::time::Instant::now(), stroke);
         if outcome.foreign {
             self.ledger.used();

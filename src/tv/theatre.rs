@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 
 /// A display that failed is tried again after this long, as long as there is something to show.
 const AGAIN: Duration = Duration::from_secs(2);
+/// Whether the cable of an open display is still in is looked at so often: only while something is shown.
+const LOOK: Duration = Duration::from_secs(1);
 /// A caller whose pictures have stopped for this long is shown by photograph and name instead of standing still.
 const STOPPED: Duration = Duration::from_secs(5);
 /// Without a picture of the caller for this long, the resident's own is drawn by itself.
@@ -124,6 +126,7 @@ impl Theatre {
                 tone: None,
                 next_count: None,
                 again: None,
+                look: None,
                 remote_at: None,
                 told: None,
             };
@@ -202,6 +205,8 @@ struct OnStage {
     tone: Option<Sounding>,
     next_count: Option<Instant>,
     again: Option<Instant>,
+    /// When to see whether the cable is still in.
+    look: Option<Instant>,
     remote_at: Option<Instant>,
     /// Whether the last that was told of this picture is that it is seen.
     told: Option<bool>,
@@ -218,6 +223,11 @@ impl OnStage {
             if self.again.is_some_and(|at| at <= now) {
                 self.present();
             }
+            if self.look.is_some_and(|at| at <= now) {
+                self.look = Some(now + LOOK);
+                let result = self.mixer.as_ref().map_or(Ok(()), |mixer| mixer.output().plugged());
+                self.check(result);
+            }
             if self.remote_at.is_some_and(|at| at + STOPPED <= now) {
                 self.remote_at = None;
                 let result = self.mixer.as_mut().map_or(Ok(()), Mixer::remote_stopped);
@@ -229,7 +239,7 @@ impl OnStage {
 
     /// Sleeps until there is news or something is due; `None` is the end.
     fn wait(&mut self) -> Option<Inbox> {
-        let due = [self.next_count, self.again, self.remote_at.map(|at| at + STOPPED)].into_iter().flatten().min();
+        let due = [self.next_count, self.again, self.look, self.remote_at.map(|at| at + STOPPED)].into_iter().flatten().min();
         let mut inbox = self.shared.lock();
         loop {
             if inbox.stop {
@@ -326,6 +336,9 @@ impl OnStage {
             None => Mixer::open(&self.setting.sink, picture.clone()).and_then(|mixer| self.mixer.insert(mixer).show(picture)),
         };
         let seen = result.is_ok();
+        if seen && self.look.is_none() && self.mixer.as_ref().is_some_and(|mixer| mixer.output().has_cable()) {
+            self.look = Some(Instant::now() + LOOK);
+        }
         self.check(result);
         if seen && self.told.replace(true) != Some(true) {
             self.say(DriverEvent::Shown(self.number));
@@ -339,6 +352,7 @@ impl OnStage {
             mixer.close();
         }
         self.again = Some(Instant::now() + AGAIN);
+        self.look = None;
         if self.told.replace(false) != Some(false) {
             log::warn!(MESSAGE_ID = crate::journal::messages::CALL_UNNOTICED.id; "{why}");
             self.say(DriverEvent::Unseen(self.number, why));
@@ -437,7 +451,7 @@ impl OnStage {
             mixer.close();
         }
         (self.painter, self.picture, self.view) = (None, None, None);
-        (self.next_count, self.again, self.remote_at) = (None, None, None);
+        (self.next_count, self.again, self.look, self.remote_at) = (None, None, None, None);
     }
 
     fn say(&self, event: DriverEvent) {

@@ -78,6 +78,16 @@ impl Physical {
         self.is_valid() && self.0 & 0x0fff != 0
     }
 
+    /// An input as people and platforms call it: `HDMI2`, `hdmi 2`, `tuner`, or an address.
+    pub fn named(name: &str) -> Option<Physical> {
+        let lower = name.to_ascii_lowercase();
+        match lower.strip_prefix("hdmi") {
+            Some(number) => number.trim().parse::<u16>().ok().filter(|n| (1..15).contains(n)).map(|n| Physical(n << 12)),
+            None if matches!(lower.as_str(), "tv" | "tuner") => Some(Physical(0)),
+            None => name.parse().ok(),
+        }
+    }
+
     fn of(bytes: &[u8]) -> Option<Physical> {
         Some(Physical(u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?])))
     }
@@ -224,6 +234,12 @@ mod tests {
         assert!("1.2.0.0".parse::<Physical>().unwrap().is_behind_another());
         assert!(!"1.0.0.0".parse::<Physical>().unwrap().is_behind_another());
         assert!(!Physical::INVALID.is_behind_another());
+        for (name, address) in [("HDMI2", 0x2000), ("hdmi 1", 0x1000), ("tuner", 0), ("3.1.0.0", 0x3100)] {
+            assert_eq!(Physical::named(name), Some(Physical(address)), "{name}");
+        }
+        for wrong in ["", "HDMI", "HDMI0", "HDMI99", "scart"] {
+            assert_eq!(Physical::named(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

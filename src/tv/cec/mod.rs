@@ -14,7 +14,7 @@ mod simulated;
 mod tests;
 
 use self::core::{Address, Answer, Core, Id, Output, Request, Sent};
-use self::message::Frame;
+use self::message::{Frame, Physical};
 use super::TvState;
 use super::keymap::Map;
 use super::keys::Stroke;
@@ -89,7 +89,7 @@ impl Set for Cec {
     async fn input(&self, to: &Input) -> Result<(), Fault> {
         let request = match to {
             Input::Ours => Request::Take,
-            Input::Other(name) => Request::Leave(name.parse().ok()),
+            Input::Other(name) => Request::Leave(Physical::named(name)),
             Input::Release => Request::Leave(None),
         };
         self.ask(request).await.map(drop)

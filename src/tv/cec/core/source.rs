@@ -216,6 +216,10 @@ impl Core {
         let Some(own) = self.own().filter(|_| self.address.is_some_and(|a| a.logical.is_some())) else {
             return self.answer(id, Ok(None));
         };
+        // What is to be shown instead is the box itself: it only stops claiming the screen.
+        if to == Some(own) {
+            return self.answer(id, Ok(None));
+        }
         self.active = None;
         self.send_address(TV, op::INACTIVE_SOURCE, own, Purpose::Leave(Some(id)));
         self.leaving = to.map(|to| (now + LEAVE, to, 0));
