@@ -5,6 +5,7 @@ use super::MediaError;
 use super::source::lock;
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,16 @@ pub struct Pipeline {
     name: &'static str,
     /// Held while the state changes; `true` once it is down for good. Starting never overtakes closing.
     down: Arc<Mutex<bool>>,
+    feed: Option<Feed>,
+}
+
+/// A thread that brings the pipeline what a device gives: the pipeline is down when that has let go of it.
+#[derive(Clone)]
+pub struct Feed {
+    /// Tells it to end.
+    pub stop: Arc<AtomicBool>,
+    /// Its other end is gone when it has ended.
+    pub done: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
 impl Pipeline {
@@ -90,7 +101,12 @@ impl Pipeline {
                 gst::BusSyncReply::Drop
             });
         }
-        Ok(Pipeline { inner: Some(pipeline), name, down: Arc::default() })
+        Ok(Pipeline { inner: Some(pipeline), name, down: Arc::default(), feed: None })
+    }
+
+    /// It is fed by a thread.
+    pub fn fed_by(&mut self, feed: Feed) {
+        self.feed = Some(feed);
     }
 
     /// Sets it running. Devices are opened here and may block.
@@ -135,6 +151,10 @@ impl Pipeline {
 
     fn take_down(&mut self) -> Closing {
         let (done, closing) = mpsc::sync_channel(1);
+        let feed = self.feed.take();
+        if let Some(feed) = &feed {
+            feed.stop.store(true, Ordering::SeqCst);
+        }
         if let Some(pipeline) = self.inner.take() {
             if let Some(bus) = pipeline.bus() {
                 bus.unset_sync_handler();
@@ -148,6 +168,9 @@ impl Pipeline {
                     *down = true;
                     let _ = pipeline.set_state(gst::State::Null);
                     drop(pipeline);
+                    if let Some(feed) = feed {
+                        let _ = lock(&feed.done).recv();
+                    }
                     let _ = done.send(());
                 }
             };

@@ -2,7 +2,7 @@
 //! by a thread. What comes out goes to one callback; while there is nothing, a stand-in is delivered instead, and
 //! whoever takes the stream sees no interruption.
 
-use super::pipeline::{Closing, OnError, Pipeline, Time};
+use super::pipeline::{Closing, Feed, OnError, Pipeline, Time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -24,8 +24,11 @@ pub enum Fate {
     Back,
 }
 
+/// Brings a pipeline's `appsrc name=in` what a device gives, until it is told to stop; why it ended before. Blocks.
+pub type Bring = Arc<dyn Fn(&gst_app::AppSrc, &AtomicBool) -> Result<(), String> + Send + Sync>;
+
 /// One way to open a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Way {
     /// The pipeline; it ends in `appsink name=out`.
     pub description: String,
@@ -33,6 +36,14 @@ pub struct Way {
     pub about: String,
     /// Bytes a second that it needs of the device's bus; 0: not known.
     pub needs: u64,
+    /// Feeds the pipeline, where none of its elements does.
+    pub bring: Option<Bring>,
+}
+
+impl std::fmt::Debug for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.description, self.needs)
+    }
 }
 
 /// The ways to open a device now, best first; or why there is none. May block: it has a thread of its own.
@@ -106,7 +117,7 @@ const RETRY_LAST: Duration = Duration::from_secs(2);
 impl Plan {
     /// For a device that has one way of opening only.
     pub fn one_way(description: String) -> (Ways, Diagnose) {
-        let way = Way { description, about: String::new(), needs: 0 };
+        let way = Way { description, about: String::new(), needs: 0, bring: None };
         (Arc::new(move || Ok(vec![way.clone()])), Arc::new(|_| Diagnosis::Unclear))
     }
 }
@@ -264,7 +275,9 @@ impl Watch {
                 Answer::Some(Diagnosis::Hopeless(reason)) => return Round::Failed(reason),
                 Answer::Some(Diagnosis::NoRoom(reason)) => {
                     room = way.needs.saturating_sub(1);
-                    log::warn!("{}, {}: {reason}; a way that needs less is tried", self.plan.name, way.about);
+                    // Said once: while nothing works it is tried every other second.
+                    let level = if self.lost { log::Level::Debug } else { log::Level::Warn };
+                    log::log!(level, "{}, {}: {reason}; a way that needs less is tried", self.plan.name, way.about);
                     failure = reason;
                 }
             }
@@ -307,7 +320,7 @@ impl Watch {
         let on_error: OnError = Arc::new(move |text| {
             let _ = notes.try_send(Note::Error(generation, text));
         });
-        let pipeline = Pipeline::build(self.plan.name, &way.description, &self.time, None, on_error)?;
+        let mut pipeline = Pipeline::build(self.plan.name, &way.description, &self.time, None, on_error)?;
         let sink =
             pipeline.element("out").and_then(|e| e.downcast::<gst_app::AppSink>().ok()).ok_or("its description has no appsink `out`")?;
         let (deliver, shared, notes, time) = (self.deliver.clone(), self.shared.clone(), self.notes.clone(), self.time.clone());
@@ -332,6 +345,16 @@ impl Watch {
                 .build(),
         );
         let start = pipeline.starter();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (fed, done) = mpsc::channel::<()>();
+        let bring = match &way.bring {
+            Some(bring) => {
+                let src = pipeline.element("in").and_then(|e| e.downcast::<gst_app::AppSrc>().ok()).ok_or("no appsrc `in`")?;
+                pipeline.fed_by(Feed { stop: stop.clone(), done: Arc::new(Mutex::new(done)) });
+                Some((bring.clone(), src))
+            }
+            None => None,
+        };
         {
             // Stored before it is started: a close that comes while the device is being opened finds it.
             let mut slot = lock(&self.shared.pipeline);
@@ -345,7 +368,12 @@ impl Watch {
         let opener = move || {
             if start().is_err() {
                 let _ = notes.try_send(Note::Refused(generation));
+            } else if let Some((bring, src)) = bring
+                && let Err(reason) = bring(&src, &stop)
+            {
+                let _ = notes.try_send(Note::Error(generation, reason));
             }
+            drop(fed);
         };
         std::thread::Builder::new().name("media-open".into()).spawn(opener).map_err(|e| e.to_string())?;
         Ok(())
@@ -451,7 +479,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     fn way(description: &str, needs: u64) -> Way {
-        Way { description: format!("{description} ! appsink name=out sync=false"), about: "a way".into(), needs }
+        Way { description: format!("{description} ! appsink name=out sync=false"), about: "a way".into(), needs, bring: None }
     }
 
     const GOOD: &str = "audiotestsrc is-live=true";

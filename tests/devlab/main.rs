@@ -4,5 +4,7 @@
 //! of a guest that is thrown away, under its systemd. What a test keeps with [`guest::keep`] is in target/devlab afterwards.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
+mod camera;
 mod doctor;
 mod guest;
+mod sound;

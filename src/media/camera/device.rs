@@ -9,14 +9,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
-use v4l::buffer::Type;
+use v4l::FourCC;
 use v4l::capability::Flags;
 use v4l::frameinterval::FrameIntervalEnum;
 use v4l::framesize::FrameSizeEnum;
-use v4l::io::mmap::Stream as Buffers;
-use v4l::io::traits::Stream as _;
 use v4l::video::Capture;
-use v4l::{Format, FourCC};
 
 /// A driver that has not said what it offers by then hangs.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -217,22 +214,6 @@ pub fn holder(node: &Path) -> Option<(u32, String)> {
         }
     }
     own_too
-}
-
-/// Starts the stream of one choice for a moment: GStreamer does not hand on what the kernel says when it refuses.
-///
-/// # Errors
-/// What the kernel says: 28 when the bus has no room, 16 when somebody else has it.
-pub fn attempt(path: &Path, choice: &Choice) -> io::Result<()> {
-    let device = v4l::Device::with_path(path)?;
-    let code = device.enum_formats()?.into_iter().map(|f| f.fourcc).find(|f| Coding::of_fourcc(&f.repr) == Some(choice.coding));
-    let code = code.ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
-    device.set_format(&Format::new(choice.width, choice.height, code))?;
-    if let Some(rate) = choice.rate {
-        let interval = v4l::Fraction::new(rate.seconds, rate.pictures);
-        device.set_params(&v4l::video::capture::Parameters::new(interval))?;
-    }
-    Buffers::with_buffers(&device, Type::VideoCapture, 2)?.start()
 }
 
 #[cfg(test)]

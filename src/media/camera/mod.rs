@@ -1,6 +1,7 @@
 //! The camera: frames of one size, from a device or a test picture, to whoever takes them. When the device goes away
 //! a placeholder picture takes its place until it is back.
 
+mod capture;
 pub mod choice;
 pub mod controls;
 pub mod device;
@@ -130,7 +131,7 @@ impl Camera {
                     *lock(&light) = Default::default();
                     ways.ways()
                 }),
-                diagnose: Arc::new(move |way| diagnose.diagnose(way)),
+                diagnose: Arc::new(move |_| diagnose.diagnose()),
                 deliver,
                 stand_in: Box::new(move |running| push(&placeholder, running)),
                 stand_in_every: PLACEHOLDER_EVERY,

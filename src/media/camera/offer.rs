@@ -124,7 +124,7 @@ impl Coding {
     pub fn caps(self) -> String {
         match self {
             Coding::Jpeg => "image/jpeg".into(),
-            Coding::H264 => "video/x-h264".into(),
+            Coding::H264 => "video/x-h264,stream-format=byte-stream,alignment=au".into(),
             Coding::Raw(pixels) => format!("video/x-raw,format={}", layout(pixels).2),
         }
     }
@@ -136,6 +136,21 @@ impl Coding {
             Coding::Jpeg => "jpegdec ! ",
             Coding::H264 => "h264parse ! avdec_h264 max-threads=1 output-corrupt=false ! ",
         }
+    }
+
+    /// Bytes from one line of a raw picture to the next as GStreamer takes it without being told more; 0: it has to be told.
+    pub fn line(self, width: u32) -> Option<u32> {
+        let Coding::Raw(pixels) = self else { return None };
+        Some(match pixels {
+            Pixels::I420 | Pixels::Yv12 if !width.is_multiple_of(8) => 0,
+            Pixels::I420 | Pixels::Yv12 | Pixels::Nv12 | Pixels::Nv21 | Pixels::Gray8 => width.next_multiple_of(4),
+            _ => (width * layout(pixels).3 as u32 / 8).next_multiple_of(4),
+        })
+    }
+
+    /// Bytes of a whole raw picture.
+    pub fn size(self, width: u32, height: u32) -> usize {
+        (u64::from(width) * u64::from(height) * self.bits() / 8) as usize
     }
 
     /// Bits a pixel on the bus: exact for raw, on the high side for the others.

@@ -1,34 +1,37 @@
 //! How the configured camera is opened: found under its name, asked what it offers, set up, and, when it refuses, asked why.
 
+use super::capture;
 use super::choice::{Choice, Want};
 use super::device::{self, Camera};
-use super::{controls, quoted, trouble};
+use super::{controls, trouble};
 use crate::media::session::{CameraSource, Config};
-use crate::media::source::{Diagnosis, Way, lock};
+use crate::media::source::{Bring, Diagnosis, Way, lock};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// The way to the configured camera. Everything but [`Opening::keep_rate`] may block, and has a thread of its own.
 pub struct Opening {
     source: CameraSource,
     want: Want,
     mains: controls::Mains,
-    /// Which camera it was, and what was tried with it.
+    /// Which camera it was.
     last: Mutex<Option<Last>>,
+    /// What the kernel said when it refused, if it did.
+    refused: Arc<Mutex<Option<io::Error>>>,
 }
 
 struct Last {
     path: PathBuf,
     stable: Option<PathBuf>,
     name: String,
-    tried: Vec<(String, Choice)>,
 }
 
 impl Opening {
     /// For this configuration.
     pub fn new(config: &Config) -> Opening {
         let want = Want { width: config.width, height: config.height, fps: config.fps };
-        Opening { source: config.camera.clone(), want, mains: config.mains, last: Mutex::new(None) }
+        Opening { source: config.camera.clone(), want, mains: config.mains, last: Mutex::new(None), refused: Arc::default() }
     }
 
     /// The ways to open it now, best first.
@@ -37,7 +40,7 @@ impl Opening {
     /// It is not there, or does not answer.
     pub fn ways(&self) -> Result<Vec<Way>, String> {
         let Want { width, height, fps } = self.want;
-        let way = |description: String| Ok(vec![Way { description, about: String::new(), needs: 0 }]);
+        let way = |description: String| Ok(vec![Way { description, about: String::new(), needs: 0, bring: None }]);
         match &self.source {
             CameraSource::None => Err("there is none".into()),
             CameraSource::Test => way(format!(
@@ -56,12 +59,28 @@ impl Opening {
         let said = device::ask(path, self.want).map_err(|e| trouble::words(&path.to_string_lossy(), &e))?;
         let camera = said.ok_or("it is no camera, or has no format that can be read here; choose another device in the configuration")?;
         controls::prepare(&camera.path, self.mains);
-        let tried: Vec<(String, Choice)> = camera.choices.iter().map(|c| (description(&camera.path, c, &self.tail()), c.clone())).collect();
         let about = |c: &Choice| format!("{} ({}): {c}; {}", camera.name, camera.path.display(), c.why);
-        let ways = tried.iter().map(|(d, c)| Way { description: d.clone(), about: about(c), needs: c.needs }).collect();
+        let way = |c: &Choice| Way {
+            description: format!("{}{}", capture::source(c), self.tail()),
+            about: about(c),
+            needs: c.needs,
+            bring: Some(self.bring(&camera.path, c)),
+        };
+        let ways = camera.choices.iter().map(way).collect();
         let Camera { path, stable, name, .. } = camera;
-        *lock(&self.last) = Some(Last { path, stable, name, tried });
+        *lock(&self.last) = Some(Last { path, stable, name });
         Ok(ways)
+    }
+
+    fn bring(&self, path: &Path, choice: &Choice) -> Bring {
+        let (path, choice, refused) = (path.to_owned(), choice.clone(), self.refused.clone());
+        Arc::new(move |into, stop| {
+            capture::run(&path, &choice, into, stop).map_err(|e| {
+                let words = trouble::words(&path.to_string_lossy(), &e);
+                *lock(&refused) = Some(e);
+                words
+            })
+        })
     }
 
     /// The configured device; when it was pulled and put in again, the same camera may have another number.
@@ -83,21 +102,18 @@ impl Opening {
         found.ok_or_else(|| silent.into_iter().next().map_or_else(|| format!("there is none; {}", trouble::advice("not there")), |s| s.why))
     }
 
-    /// Why a way did not deliver: the kernel is asked again, since GStreamer does not hand on what it said.
-    pub fn diagnose(&self, way: &Way) -> Diagnosis {
-        let tried = {
-            let last = lock(&self.last);
-            last.as_ref().and_then(|l| Some((l.path.clone(), l.tried.iter().find(|(d, _)| *d == way.description)?.1.clone())))
+    /// Why the last way did not deliver.
+    pub fn diagnose(&self) -> Diagnosis {
+        let (Some(e), path) = (lock(&self.refused).take(), lock(&self.last).as_ref().map(|l| l.path.clone())) else {
+            return Diagnosis::Unclear;
         };
-        let Some((path, choice)) = tried else { return Diagnosis::Unclear };
-        match device::attempt(&path, &choice) {
-            Ok(()) => Diagnosis::Unclear,
-            Err(e) if trouble::is_bandwidth(&e) => Diagnosis::NoRoom(trouble::words(&path.to_string_lossy(), &e)),
-            Err(e) if trouble::is_hopeless(&e) => Diagnosis::Hopeless(trouble::words(&path.to_string_lossy(), &e)),
-            Err(e) => {
-                log::debug!("camera {}: {choice} is refused: {e}", path.display());
-                Diagnosis::Unclear
-            }
+        let words = trouble::words(&path.unwrap_or_default().to_string_lossy(), &e);
+        if trouble::is_bandwidth(&e) {
+            Diagnosis::NoRoom(words)
+        } else if trouble::is_hopeless(&e) {
+            Diagnosis::Hopeless(words)
+        } else {
+            Diagnosis::Unclear
         }
     }
 
@@ -122,18 +138,6 @@ impl Opening {
     }
 }
 
-fn description(path: &Path, choice: &Choice, tail: &str) -> String {
-    let rate = choice.rate.map_or_else(String::new, |r| format!(",framerate={}/{}", r.pictures, r.seconds));
-    format!(
-        "v4l2src device={} do-timestamp=true ! {},width={},height={}{rate} ! {}{tail}",
-        quoted(&path.to_string_lossy()),
-        choice.coding.caps(),
-        choice.width,
-        choice.height,
-        choice.coding.decoder()
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::choice::choose;
@@ -148,15 +152,11 @@ mod tests {
     fn a_choice_becomes_a_pipeline_that_asks_for_exactly_that() {
         let want = Want { width: 1280, height: 720, fps: 24 };
         let mode = |coding, rate| Mode { coding, width: 640, height: 360, rates: vec![rate], any_between: false };
-        let pipeline = |coding, rate| description(Path::new("/dev/video0"), &choose(&[mode(coding, rate)], want, Bus::Other)[0], "tail");
-        assert_eq!(
-            pipeline(Coding::Jpeg, Rate { pictures: 30_000, seconds: 1001 }),
-            "v4l2src device=\"/dev/video0\" do-timestamp=true ! image/jpeg,width=640,height=360,framerate=30000/1001 ! jpegdec ! tail"
-        );
-        assert!(
-            pipeline(Coding::Raw(Pixels::Yuy2), Rate::whole(30))
-                .ends_with("! video/x-raw,format=YUY2,width=640,height=360,framerate=30/1 ! tail")
-        );
+        let pipeline = |coding, rate| capture::source(&choose(&[mode(coding, rate)], want, Bus::Other)[0]);
+        let jpeg = pipeline(Coding::Jpeg, Rate { pictures: 30_000, seconds: 1001 });
+        assert!(jpeg.ends_with("caps=\"image/jpeg,width=640,height=360,framerate=30000/1001\" ! jpegdec ! "), "{jpeg}");
+        let raw = pipeline(Coding::Raw(Pixels::Yuy2), Rate::whole(30));
+        assert!(raw.ends_with("caps=\"video/x-raw,format=YUY2,width=640,height=360,framerate=30/1\" ! "), "{raw}");
         assert!(pipeline(Coding::H264, Rate::whole(30)).contains("h264parse ! avdec_h264"));
     }
 
@@ -173,8 +173,15 @@ mod tests {
     }
 
     #[test]
-    fn a_way_that_nobody_knows_is_not_diagnosed() {
-        let way = Way { description: "x".into(), about: String::new(), needs: 0 };
-        assert_eq!(opening("/dev/video0").diagnose(&way), Diagnosis::Unclear);
+    fn what_the_kernel_said_decides_what_is_tried_next() {
+        let camera = opening("/dev/video0");
+        assert_eq!(camera.diagnose(), Diagnosis::Unclear);
+        let after = |errno| {
+            *lock(&camera.refused) = Some(io::Error::from_raw_os_error(errno));
+            camera.diagnose()
+        };
+        assert!(matches!(after(28), Diagnosis::NoRoom(words) if words.contains("USB bandwidth")));
+        assert!(matches!(after(16), Diagnosis::Hopeless(words) if words.contains("busy")));
+        assert_eq!(after(22), Diagnosis::Unclear);
     }
 }
