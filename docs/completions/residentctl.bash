@@ -1410,12 +1410,16 @@ _residentctl() {
             return 0
             ;;
         residentctl__subcmd__test__subcmd__screen)
-            opts="-h --socket --json --config --set --help"
+            opts="-h --seconds --socket --json --config --set --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --seconds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -198,7 +198,7 @@ complete -c residentctl -n "__fish_residentctl_using_subcommand test; and not __
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and not __fish_seen_subcommand_from camera microphone speaker screen call help" -f -a "camera" -d 'Open the camera: pictures a second, light. Its light goes on for some seconds'
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and not __fish_seen_subcommand_from camera microphone speaker screen call help" -f -a "microphone" -d 'Listen to the microphone: its level'
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and not __fish_seen_subcommand_from camera microphone speaker screen call help" -f -a "speaker" -d 'Play half a second of soft noise, and listen for it with the microphone: is it heard, and how late'
-complete -c residentctl -n "__fish_residentctl_using_subcommand test; and not __fish_seen_subcommand_from camera microphone speaker screen call help" -f -a "screen" -d 'Look at the display and the television: what is connected, and whether it is controlled'
+complete -c residentctl -n "__fish_residentctl_using_subcommand test; and not __fish_seen_subcommand_from camera microphone speaker screen call help" -f -a "screen" -d 'Show colour bars, then say what is known of display and television'
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and not __fish_seen_subcommand_from camera microphone speaker screen call help" -f -a "call" -d 'Call the box with itself through the platform\'s relay, and report how the call was'
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and not __fish_seen_subcommand_from camera microphone speaker screen call help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from camera" -l socket -d 'The daemon\'s socket [default: as the configuration says, else /run/residentd/residentd.sock]' -r -F
@@ -216,6 +216,7 @@ complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from speaker" -l set -d 'Set one value over all files, e.g. `--set media.camera=none`' -r
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from speaker" -l json -d 'Print JSON instead of text'
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from speaker" -s h -l help -d 'Print help'
+complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from screen" -l seconds -d 'How long, in seconds' -r
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from screen" -l socket -d 'The daemon\'s socket [default: as the configuration says, else /run/residentd/residentd.sock]' -r -F
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from screen" -l config -d 'Read only this configuration file instead of the system\'s places' -r -F
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from screen" -l set -d 'Set one value over all files, e.g. `--set media.camera=none`' -r
@@ -234,7 +235,7 @@ complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from help" -f -a "camera" -d 'Open the camera: pictures a second, light. Its light goes on for some seconds'
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from help" -f -a "microphone" -d 'Listen to the microphone: its level'
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from help" -f -a "speaker" -d 'Play half a second of soft noise, and listen for it with the microphone: is it heard, and how late'
-complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from help" -f -a "screen" -d 'Look at the display and the television: what is connected, and whether it is controlled'
+complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from help" -f -a "screen" -d 'Show colour bars, then say what is known of display and television'
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from help" -f -a "call" -d 'Call the box with itself through the platform\'s relay, and report how the call was'
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c residentctl -n "__fish_residentctl_using_subcommand bugreport" -l output -d 'The archive [default: in the folder for temporary files]' -r -F
@@ -283,5 +284,5 @@ complete -c residentctl -n "__fish_residentctl_using_subcommand help; and __fish
 complete -c residentctl -n "__fish_residentctl_using_subcommand help; and __fish_seen_subcommand_from test" -f -a "camera" -d 'Open the camera: pictures a second, light. Its light goes on for some seconds'
 complete -c residentctl -n "__fish_residentctl_using_subcommand help; and __fish_seen_subcommand_from test" -f -a "microphone" -d 'Listen to the microphone: its level'
 complete -c residentctl -n "__fish_residentctl_using_subcommand help; and __fish_seen_subcommand_from test" -f -a "speaker" -d 'Play half a second of soft noise, and listen for it with the microphone: is it heard, and how late'
-complete -c residentctl -n "__fish_residentctl_using_subcommand help; and __fish_seen_subcommand_from test" -f -a "screen" -d 'Look at the display and the television: what is connected, and whether it is controlled'
+complete -c residentctl -n "__fish_residentctl_using_subcommand help; and __fish_seen_subcommand_from test" -f -a "screen" -d 'Show colour bars, then say what is known of display and television'
 complete -c residentctl -n "__fish_residentctl_using_subcommand help; and __fish_seen_subcommand_from test" -f -a "call" -d 'Call the box with itself through the platform\'s relay, and report how the call was'

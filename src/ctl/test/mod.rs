@@ -1,5 +1,6 @@
 //! `test`: one part at a time, looked at more closely than by `doctor`.
 
+mod bars;
 mod call;
 
 pub use call::Wish as CallWish;
@@ -20,8 +21,12 @@ pub enum Part {
     Microphone,
     /// Play half a second of soft noise, and listen for it with the microphone: is it heard, and how late.
     Speaker,
-    /// Look at the display and the television: what is connected, and whether it is controlled.
-    Screen,
+    /// Show colour bars, then say what is known of display and television.
+    Screen {
+        /// How long, in seconds.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
+        seconds: u64,
+    },
     /// Call the box with itself through the platform's relay, and report how the call was.
     Call(Box<CallWish>),
 }
@@ -35,7 +40,15 @@ pub async fn run(screen: &mut Screen, daemon: &Daemon, loaded: Result<Config, Mi
         Part::Camera => &["camera"],
         Part::Microphone => &["microphone"],
         Part::Speaker => &["speaker"],
-        Part::Screen => &["display", "cec"],
+        Part::Screen { seconds } => {
+            if let Ok(config) = &loaded
+                && let Some(shown) = bars::show(screen, daemon, config, seconds).await?
+                && !screen.json
+            {
+                screen.line(&format!("colour bars were shown: {shown} pictures in {seconds} s"));
+            }
+            &["display", "cec"]
+        }
         Part::Call(wish) => return call::run(screen, daemon, loaded, *wish).await,
     };
     let choice = Choice { only: checks.iter().map(ToString::to_string).collect(), skip: Vec::new() };

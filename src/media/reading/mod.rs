@@ -1,7 +1,10 @@
 //! Camera, microphone and speaker looked at by themselves, without a call: for `residentctl doctor` and `test`. Nothing is
 //! kept of what is seen or heard but the figures. Everything here blocks, and closes what it opened.
 
+mod bars;
 mod delay;
+
+pub use bars::bars;
 
 use super::camera::Camera;
 use super::pipeline::{CLOSE_WITHIN, OnError, Pipeline, Time, gstreamer};
