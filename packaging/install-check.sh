@@ -34,8 +34,9 @@ else
 fi
 tidy() {
   [ -z "${daemon:-}" ] || kill "$daemon" 2> /dev/null || true
-  umount "$root/proc" 2> /dev/null || true
-  [ $overlaid = no ] || umount "$root" 2> /dev/null || true
+  [ -z "${platform:-}" ] || kill "$platform" 2> /dev/null || true
+  umount --lazy "$root/proc" 2> /dev/null || true
+  [ $overlaid = no ] || umount --lazy "$root" 2> /dev/null || true
   rm -rf --one-file-system "$work"
 }
 trap tidy EXIT
@@ -52,7 +53,8 @@ say 'install'
 from=$(date +%s%N)
 cp "$package" "$root/tmp/residentd.deb"
 inside dpkg --install /tmp/residentd.deb > "$work/said" 2>&1 || die "$(cat "$work/said")"
-printf 'installed in %d ms\n' $((($(date +%s%N) - from) / 1000000))
+installing=$((($(date +%s%N) - from) / 1000000))
+printf 'installed in %d ms\n' $installing
 inside getent passwd residentd > /dev/null || die 'there is no user residentd'
 [ "$(inside stat -c '%U %a' /etc/residentd/credentials)" = 'root 700' ] || die 'the credentials can be read by others'
 inside systemctl --root=/ is-enabled residentd.service > /dev/null || die 'the service is not enabled'
@@ -66,7 +68,7 @@ start() {
   local line
   read -r line <&"${READY[0]}" # it listens
   env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin NOTIFY_SOCKET=/run/residentd/notify RUNTIME_DIRECTORY=/run/residentd STATE_DIRECTORY=/var/lib/residentd \
-    CACHE_DIRECTORY=/var/cache/residentd XDG_CACHE_HOME=/var/cache/residentd HOME=/var/lib/residentd \
+    CREDENTIALS_DIRECTORY=/run/credentials CACHE_DIRECTORY=/var/cache/residentd XDG_CACHE_HOME=/var/cache/residentd HOME=/var/lib/residentd \
     chroot --userspec=residentd:residentd "$root" /usr/bin/residentd > "$work/daemon" 2>&1 &
   daemon=$!
   read -r line <&"${READY[0]}" || die "the daemon does not come up: $(cat "$work/daemon")"
@@ -82,6 +84,28 @@ start
 inside residentctl status > "$work/status" || die 'residentctl does not reach it'
 printf 'idle: %d MiB resident\n' $(($(awk '/^VmRSS/ { print $2 }' "/proc/$daemon/status") / 1024))
 stop
+
+lab=${RESIDENTD_LAB:-$top/target/debug/residentd-lab}
+if [ -x "$lab" ]; then
+  say 'provisioned, with the lab for a platform: from installing to being reachable'
+  "$lab" --page 0 --api 0 --pusher 0 --rooms 0 > "$work/lab" 2> /dev/null &
+  platform=$!
+  until line=$(grep '^{' "$work/lab"); do sleep 0.1; done
+  from=$(date +%s%N)
+  python3 "$top/packaging/provisioning.py" configuration "$line" > "$root/etc/residentd/config.d/10-lab.toml"
+  mkdir -p "$root/run/credentials"
+  printf 'password' > "$root/run/credentials/chatta-password"
+  start
+  python3 "$top/packaging/provisioning.py" online "$line" || die "it does not come online: $(cat "$work/daemon")"
+  printf 'online %d ms after the configuration was written, %d ms with installing\n' $((($(date +%s%N) - from) / 1000000)) \
+    $((($(date +%s%N) - from) / 1000000 + installing))
+  stop
+  kill "$platform"
+  platform=
+  rm -r "$root/etc/residentd/config.d/10-lab.toml" "$root/run/credentials"
+else
+  say "not shown: from installing to being reachable, for there is no $lab (cargo build -p residentd-lab)"
+fi
 
 say 'upgrade, with state and settings in place'
 printf '[call]\nring = 31\n' > "$root/etc/residentd/config.d/50-site.toml"
