@@ -30,8 +30,17 @@ fn limit_allocator() {
 #[cfg(not(target_env = "gnu"))]
 fn limit_allocator() {}
 
+/// Lets the camera be closed: `v4l2src` of GStreamer 1.22 parts from the driver's buffers ("orphaning") when it stops, and forgets
+/// one reference in doing so. Its copy of the device's descriptor then stays open after every call, until the daemon ends.
+#[allow(unsafe_code)]
+fn close_cameras() {
+    // SAFETY: it is called before there is a second thread that could read the environment.
+    unsafe { std::env::set_var("GST_V4L2_FORCE_DRAIN", "1") };
+}
+
 fn main() -> ExitCode {
     limit_allocator();
+    close_cameras();
     let arguments = Arguments::parse();
     if arguments.catalogue {
         print!("{}", journal::messages::catalogue());

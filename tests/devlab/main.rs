@@ -5,6 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod camera;
+mod daemon;
 mod doctor;
 mod guest;
+#[path = "../support/participant.rs"]
+mod participant;
+mod service;
 mod sound;

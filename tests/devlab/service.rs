@@ -1,0 +1,225 @@
+//! The daemon as it is installed: its own unit, user, directories and rules, under the guest's systemd, with the platform's lab in
+//! this process.
+
+#![allow(dead_code, reason = "each room uses a part of it")]
+
+use crate::guest::{self, PATIENCE};
+use residentd_lab::Lab;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::time::Instant;
+
+/// The resident of the contract.
+pub const RESIDENT: u64 = 1124;
+/// Where the daemon listens.
+pub const SOCKET: &str = "/run/residentd/residentd.sock";
+
+/// A running daemon; stopped when dropped.
+pub struct Service {
+    happenings: mpsc::Receiver<Value>,
+    seen: Mutex<Vec<Value>>,
+    cursor: String,
+}
+
+/// What a package does, but for the copies: the files of the checkout at their places. Once is enough for a guest.
+fn install() {
+    static DONE: Mutex<bool> = Mutex::new(false);
+    let mut done = DONE.lock().unwrap();
+    if std::mem::replace(&mut done, true) {
+        return;
+    }
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = |name: &str| checkout.join("systemd").join(name).display().to_string();
+    // bound instead of copied: the unit hides /home and /root, and the guest's disk is its memory
+    std::fs::write("/usr/bin/residentd", "").unwrap();
+    guest::run("mount", &["--bind", env!("CARGO_BIN_EXE_residentd"), "/usr/bin/residentd"]);
+    std::fs::create_dir_all("/run/udev/rules.d").unwrap();
+    std::fs::copy(file("residentd.rules"), "/run/udev/rules.d/80-residentd.rules").unwrap();
+    std::fs::copy(file("residentd.service"), "/run/systemd/system/residentd.service").unwrap();
+    guest::run("systemd-sysusers", &[&file("residentd.sysusers")]);
+    guest::run("systemd-tmpfiles", &["--create", &file("residentd.tmpfiles")]);
+    let password = "/etc/residentd/credentials/chatta-password";
+    std::fs::write(password, "password").unwrap();
+    std::fs::set_permissions(password, PermissionsExt::from_mode(0o600)).unwrap();
+    guest::run("udevadm", &["control", "--reload"]);
+    guest::run("udevadm", &["trigger"]);
+    guest::run("udevadm", &["settle"]);
+    guest::run("systemctl", &["daemon-reload"]);
+}
+
+/// The settings that point the daemon to this lab.
+fn platform(lab: &Lab) -> String {
+    let pusher = lab.pusher();
+    format!(
+        "line.chatta.enabled = true\nline.chatta.api = {:?}\nline.chatta.pusher = \"ws://{}:{}\"\nline.chatta.key = {:?}\n\
+         line.chatta.rooms = {:?}\nline.chatta.username = \"chattademo\"\nresident.time_zone = \"UTC\"\napi.keys = true\n",
+        lab.api_url(),
+        pusher.host,
+        pusher.port,
+        pusher.key,
+        lab.rooms_url(),
+    )
+}
+
+impl Service {
+    /// Starts the service against this lab, with these lines of configuration, and waits until systemd calls it ready.
+    pub fn start(lab: &Lab, settings: &str) -> Service {
+        guest::is_guest();
+        install();
+        std::fs::write("/etc/residentd/config.toml", platform(lab) + settings).unwrap();
+        let cursor = cursor();
+        let started = Command::new("systemctl").args(["start", "residentd"]).output().unwrap();
+        assert!(started.status.success(), "the unit does not start:\n{}", journal(&cursor).join("\n"));
+        let (tell, happenings) = mpsc::channel();
+        let events = events();
+        std::thread::spawn(move || {
+            for line in BufReader::new(events).lines().map_while(Result::ok) {
+                let Some(event) = line.strip_prefix("data:").and_then(|text| serde_json::from_str(text.trim()).ok()) else { continue };
+                if tell.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        Service { happenings, seen: Mutex::new(Vec::new()), cursor }
+    }
+
+    /// The next event of the local API that is wanted, the others passed over.
+    pub fn happening(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + PATIENCE;
+        while let Ok(event) = self.happenings.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            self.seen.lock().unwrap().push(event.clone());
+            if wanted(&event) {
+                return event;
+            }
+        }
+        panic!("{what} does not happen, but {:#?}\n{}", self.seen.lock().unwrap(), self.journal().join("\n"));
+    }
+
+    /// The next event of this kind.
+    pub fn kind(&self, kind: &str) -> Value {
+        self.happening(kind, |event| event["kind"] == kind)
+    }
+
+    /// What the daemon and systemd wrote about it since it was started.
+    pub fn journal(&self) -> Vec<String> {
+        journal(&self.cursor)
+    }
+
+    /// A place in the journal, for [`Service::first_warning`].
+    pub fn mark(&self) -> String {
+        cursor()
+    }
+
+    /// The daemon's first line of warning or worse since then.
+    pub fn first_warning(&self, mark: &str) -> String {
+        let options = ["--unit=residentd", "--priority=warning", "--after-cursor", mark, "--quiet", "--no-pager", "--output=cat"];
+        guest::run("journalctl", &options).lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// Passes over the events so far.
+    pub fn forget(&self) {
+        while self.happenings.try_recv().is_ok() {}
+        self.seen.lock().unwrap().clear();
+    }
+
+    /// A property of the unit.
+    pub fn property(&self, name: &str) -> String {
+        guest::run("systemctl", &["show", "--value", "--property", name, "residentd"]).trim().to_owned()
+    }
+
+    /// The process.
+    pub fn pid(&self) -> String {
+        self.property("MainPID")
+    }
+
+    /// What it has open of /dev.
+    pub fn open(&self) -> Vec<String> {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        let mut open: Vec<_> = files.flatten().filter_map(|f| std::fs::read_link(f.path()).ok()?.to_str().map(str::to_owned)).collect();
+        open.retain(|path| path.starts_with("/dev/") && path != "/dev/null");
+        open.sort();
+        open.dedup();
+        open
+    }
+
+    /// Orders something of the local API, as root may, and gives the status line.
+    pub fn order(&self, path: &str) -> String {
+        ask("POST", path).lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// `GET /v1/status`.
+    pub fn status(&self) -> Value {
+        let answer = ask("GET", "/v1/status");
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}"))
+    }
+
+    /// No call, and no message of one on the screen (a key closes it).
+    pub fn is_idle(&self) -> bool {
+        match self.status()["phase"].as_str() {
+            Some("idle") => true,
+            Some("message") => {
+                self.order("/v1/keys/ok");
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = Command::new("systemctl").args(["stop", "residentd"]).status();
+        let _ = Command::new("systemctl").args(["reset-failed", "residentd"]).stderr(std::process::Stdio::null()).status();
+    }
+}
+
+/// A request to the local API: the whole answer.
+fn ask(method: &str, path: &str) -> String {
+    let mut socket = UnixStream::connect(SOCKET).unwrap();
+    write!(socket, "{method} {path} HTTP/1.1\r\nHost: box\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// The stream of events of the local API.
+fn events() -> UnixStream {
+    let mut socket = UnixStream::connect(SOCKET).unwrap();
+    socket.set_read_timeout(None).unwrap();
+    socket.write_all(b"GET /v1/events HTTP/1.1\r\nHost: box\r\n\r\n").unwrap();
+    socket
+}
+
+/// Where the journal is now.
+fn cursor() -> String {
+    let told = guest::run("journalctl", &["--lines=1", "--show-cursor", "--quiet", "--no-pager", "--output=cat"]);
+    told.lines().find_map(|l| l.strip_prefix("-- cursor: ")).unwrap_or_else(|| panic!("no cursor: {told}")).to_owned()
+}
+
+/// The service's lines since then.
+fn journal(cursor: &str) -> Vec<String> {
+    let lines =
+        guest::run("journalctl", &["--unit=residentd", "--after-cursor", cursor, "--quiet", "--no-pager", "--output=short-precise"]);
+    lines.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn the_service_starts_under_its_own_unit_comes_online_and_holds_no_device() {
+    let lab = Lab::start(residentd_lab::Options::default()).await.unwrap();
+    let mut caller = lab.caller("roger_chatta_admin");
+    let service = Service::start(&lab, "");
+    assert!(caller.presence(RESIDENT, true, PATIENCE).await, "not online:\n{}", service.journal().join("\n"));
+    assert_eq!(service.property("ActiveState"), "active");
+    assert_eq!(service.property("NRestarts"), "0");
+    assert_eq!(service.open(), Vec::<String>::new(), "an idle daemon holds devices");
+    drop(service);
+    assert!(caller.presence(RESIDENT, false, PATIENCE).await, "still online after its end");
+}
