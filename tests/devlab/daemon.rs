@@ -6,6 +6,7 @@ use crate::service::{RESIDENT, Service};
 use residentd::call::RoomEvent;
 use residentd_lab::{CallOptions, Lab, Options, Power, ReplyKind, Requested};
 use std::process::{Child, Command};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The caller's end in the room that was requested: sees and hears what the box sends.
@@ -13,6 +14,15 @@ pub async fn in_room(lab: &Lab, requested: &Requested) -> Participant {
     // without a camera: one encoder and one decoder are enough for this machine
     let guest = Guest::in_room(lab, &requested.room_name, "roger_chatta_admin", "chattademo");
     Participant::join(Guest { camera: false, ..guest }).await
+}
+
+/// Waits until the resident's picture moves and their sound is heard, from now on. A few pictures are enough: how many come a
+/// second, the machine under this one decides.
+pub fn sees_and_hears(end: &Participant) {
+    let (moving, loud) = (end.picture.moving.load(Ordering::Relaxed), end.loud.load(Ordering::Relaxed));
+    guest::until("the caller sees and hears the resident", || {
+        end.picture.moving.load(Ordering::Relaxed) >= moving + 3 && end.loud.load(Ordering::Relaxed) >= loud + 1000
+    });
 }
 
 /// A tone in the resident's room, which the microphone hears.
@@ -65,7 +75,7 @@ async fn a_call_is_answered_by_a_key_seen_by_the_camera_and_the_camera_is_closed
     let _tone = Tone::start();
     let mut end = in_room(&lab, &requested).await;
     end.expect(RoomEvent::Joined).await;
-    end.sees_and_hears().await;
+    sees_and_hears(&end);
     assert!(service.open().contains(&CAMERA.to_owned()), "{:?}", service.open());
 
     caller.end(RESIDENT, &requested);

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Longer than anything that is awaited takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The camera; its input 0 is a webcam, input 1 an HDMI input.
 pub const CAMERA: &str = "/dev/video0";
