@@ -90,7 +90,7 @@ fn a_television_that_takes_its_sound_card_away_is_heard_again_when_it_is_back() 
         |n: u64| until("the sound card", || resident.session.statistics().playing.is_some_and(|p| p.opened >= n && p.queued_ms > 0));
     opened(1);
     card(false);
-    until("the card's end", || !std::fs::read_to_string("/proc/asound/cards").unwrap().contains("Loopback"));
+    until("the card's end", || !std::fs::read_to_string("/proc/asound/cards").unwrap().contains("[Loopback"));
     card(true);
     opened(2);
     assert!(resident.events.try_recv().is_ok_and(|e| matches!(e, MediaEvent::Flowing(_))), "the call goes on");
