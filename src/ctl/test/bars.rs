@@ -6,6 +6,7 @@ use super::super::exit::{Exit, Failure};
 use super::super::screen::Screen;
 use crate::config::Config;
 use crate::media::reading::bars;
+use crate::tv::displays;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +16,15 @@ use tokio_util::sync::CancellationToken;
 /// When they cannot be shown.
 pub async fn show(screen: &mut Screen, api: &Daemon, config: &Config, seconds: u64) -> Result<Option<u64>, Failure> {
     let sink = match config.text("tv.sink") {
-        "kms" => "kmssink",
-        "window" => "autovideosink",
+        "kms" => {
+            let wanted = crate::daemon::television(config).wanted;
+            let failed = |why: String| Failure::new(Exit::Failed, why);
+            let all = displays::list().map_err(failed)?;
+            let (display, mode) = displays::choose(&all, &wanted).map_err(failed)?;
+            displays::free(&display.card).map_err(failed)?;
+            displays::sink(display, mode)
+        }
+        "window" => "autovideosink name=sink".to_owned(),
         _ => return Ok(None),
     };
     let status = api.get("status").await.ok();
@@ -26,7 +34,7 @@ pub async fn show(screen: &mut Screen, api: &Daemon, config: &Config, seconds: u
     }
     let call = CancellationToken::new();
     let _watch = status.is_some().then(|| leave_devices_to_calls(api.clone(), call.clone()));
-    let shown = tokio::task::spawn_blocking(move || bars(sink, Duration::from_secs(seconds), &call));
+    let shown = tokio::task::spawn_blocking(move || bars(&sink, Duration::from_secs(seconds), &call));
     let shown = screen.during("colour bars are on the screen now", shown).await;
     let shown = shown.map_err(|e| Failure::new(Exit::Failed, format!("showing them broke: {e}; report this")))?;
     shown.map(Some).map_err(|why| Failure::new(Exit::Failed, why))

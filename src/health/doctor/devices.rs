@@ -1,7 +1,7 @@
-//! What the box sees, hears and shows with. Devices are opened one after the other, because they disturb each other, and
+//! What the box sees, hears and speaks with. Devices are opened one after the other, because they disturb each other, and
 //! not while there is a call.
 
-use super::{Outcome, Patient, Planned, blocking, planned};
+use super::{Outcome, Patient, Planned, blocking, planned, television};
 use crate::config::Config;
 use crate::daemon;
 use crate::media::camera::choice::Want;
@@ -50,9 +50,9 @@ pub(super) fn plan(patient: &Arc<Patient>) -> Vec<Planned> {
         device("camera", 45, camera),
         device("microphone", 48, microphone),
         device("speaker", 50, speaker),
-        quick("display", display),
-        quick("cec", cec),
-        quick("keys", keys),
+        quick("display", television::display),
+        quick("cec", television::cec),
+        quick("keys", television::keys),
     ]
 }
 
@@ -215,93 +215,6 @@ fn judge_heard(device: &str, heard: &reading::Heard, configured: i64) -> Outcome
     outcome.figure("delay_ms", delay).figure("clearness", heard.clearness)
 }
 
-fn display(config: &Config) -> Outcome {
-    match config.text("tv.sink") {
-        "kms" => {}
-        "driver" => return Outcome::ok("pictures go through the television's driver (lab)"),
-        "none" => return Outcome::failure("tv.sink is \"none\": nothing is shown", "set tv.sink = \"kms\""),
-        other => return Outcome::warning(format!("pictures go to a {other}"), "on a box, set tv.sink = \"kms\""),
-    }
-    judge_connectors(&connectors(Path::new("/sys/class/drm")))
-}
-
-/// Connectors of the box: name, whether something is connected, the mode used first.
-fn connectors(folder: &Path) -> Vec<(String, bool, String)> {
-    let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap_or_default();
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut all: Vec<_> = entries
-        .filter(|e| e.path().join("status").exists())
-        .map(|e| {
-            let mode = read(e.path().join("modes")).lines().next().unwrap_or_default().to_owned();
-            (e.file_name().to_string_lossy().into_owned(), read(e.path().join("status")).trim() == "connected", mode)
-        })
-        .collect();
-    all.sort();
-    all
-}
-
-fn judge_connectors(all: &[(String, bool, String)]) -> Outcome {
-    if all.is_empty() {
-        return Outcome::failure("there is no display hardware that Linux knows", "check the kernel's DRM driver: dmesg | grep -i drm");
-    }
-    let connected: Vec<String> = all.iter().filter(|c| c.1).map(|(name, _, mode)| format!("{name} {mode}").trim().to_owned()).collect();
-    if connected.is_empty() {
-        let names: Vec<&str> = all.iter().map(|c| c.0.as_str()).collect();
-        let next = "check the HDMI cable; some televisions answer only when they are on: switch it on and try again";
-        return Outcome::failure(format!("nothing is connected to {}", names.join(", ")), next);
-    }
-    Outcome::ok(format!("connected: {}", connected.join(", ")))
-}
-
-fn cec(config: &Config) -> Outcome {
-    match config.text("tv.driver") {
-        "none" => {
-            return Outcome::warning(
-                "the television is not controlled: it is taken as on",
-                "set tv.driver, so that it wakes and is put back",
-            );
-        }
-        "lab" | "headless" => return Outcome::ok(format!("tv.driver is {:?}: not a real television", config.text("tv.driver"))),
-        _ => {}
-    }
-    let there = std::fs::read_dir("/dev").is_ok_and(|mut d| d.any(|e| e.is_ok_and(|e| e.file_name().to_string_lossy().starts_with("cec"))));
-    if there {
-        Outcome::ok("there is a CEC adapter")
-    } else {
-        Outcome::failure("there is no /dev/cec*", "this box's HDMI has no CEC, or its driver is missing: dmesg | grep -i cec")
-    }
-}
-
-fn keys(config: &Config) -> Outcome {
-    if config.text("tv.driver") == "lab" {
-        return Outcome::ok("keys come from the lab's remote control");
-    }
-    let devices = std::fs::read_to_string("/proc/bus/input/devices").unwrap_or_default();
-    let names: Vec<&str> = with_keys(&devices);
-    if names.is_empty() {
-        return Outcome::failure(
-            "there is no device with keys: nobody can answer",
-            "connect the remote control's receiver; evtest shows what arrives",
-        );
-    }
-    Outcome::ok(format!("keys may come from {}", names.join(", ")))
-}
-
-/// Names of the input devices that have an OK or Enter key (KEY_ENTER 28, KEY_OK 0x160, KEY_SELECT 0x161).
-fn with_keys(devices: &str) -> Vec<&str> {
-    devices
-        .split("\n\n")
-        .filter(|device| {
-            let bits = device.lines().find_map(|l| l.strip_prefix("B: KEY=")).unwrap_or_default();
-            let words: Vec<u64> = bits.split_whitespace().rev().map(|w| u64::from_str_radix(w, 16).unwrap_or(0)).collect();
-            let set = |key: usize| words.get(key / 64).is_some_and(|word| word & (1 << (key % 64)) != 0);
-            [28, 0x160, 0x161].iter().any(|key| set(*key))
-        })
-        .filter_map(|device| device.lines().find_map(|l| l.strip_prefix("N: Name=")))
-        .map(|name| name.trim_matches('"'))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Verdict;
@@ -349,28 +262,5 @@ mod tests {
         assert_eq!(judge_heard("default", &heard(Some(120.0)), 80).verdict, Verdict::Ok);
         let late = judge_heard("default", &heard(Some(312.0)), 80);
         assert!(late.verdict == Verdict::Warning && late.next.as_ref().unwrap().contains("playback_delay = 312"), "{late:?}");
-    }
-
-    #[test]
-    fn a_cable_that_is_not_plugged_in_is_seen() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(judge_connectors(&connectors(dir.path())).verdict, Verdict::Failure);
-        let port = dir.path().join("card0-HDMI-A-1");
-        std::fs::create_dir(&port).unwrap();
-        std::fs::write(port.join("status"), "disconnected\n").unwrap();
-        std::fs::write(port.join("modes"), "").unwrap();
-        let outcome = judge_connectors(&connectors(dir.path()));
-        assert!(outcome.verdict == Verdict::Failure && outcome.says.contains("card0-HDMI-A-1"), "{outcome:?}");
-        std::fs::write(port.join("status"), "connected\n").unwrap();
-        std::fs::write(port.join("modes"), "1920x1080\n1280x720\n").unwrap();
-        let outcome = judge_connectors(&connectors(dir.path()));
-        assert!(outcome.verdict == Verdict::Ok && outcome.says.contains("1920x1080"), "{outcome:?}");
-    }
-
-    #[test]
-    fn input_devices_with_an_ok_key_are_told_from_those_without() {
-        let text = "I: Bus=0003\nN: Name=\"Remote\"\nB: KEY=3 0 0 0 0 10000000\n\nI: Bus=0019\nN: Name=\"Power Button\"\nB: KEY=10000000000000 0\n";
-        assert_eq!(with_keys(text), ["Remote"]);
-        assert!(with_keys("").is_empty());
     }
 }

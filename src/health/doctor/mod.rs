@@ -2,11 +2,12 @@
 //! well. Checks run beside each other, each with a deadline of its own, in a task of its own: what is broken, slow or
 //! panics hides nothing else. Devices are opened one after the other, and not while there is a call.
 //!
-//! This file holds the words and runs the checks; `network.rs`, `local.rs` and `devices.rs` are the checks.
+//! This file holds the words and runs the checks; `network.rs`, `local.rs`, `devices.rs` and `television.rs` are the checks.
 
 mod devices;
 mod local;
 mod network;
+mod television;
 
 use crate::config::Config;
 use serde::Serialize;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Shows moving colour bars for so long through this GStreamer sink; how many pictures were shown.
+/// Shows moving colour bars for so long through this end of a GStreamer pipeline, whose sink is called `sink`; how many pictures were shown.
 ///
 /// # Errors
 /// One line: what is wrong and what to try; or that a call came.
@@ -23,7 +23,7 @@ pub fn bars(sink: &str, span: Duration, call: &CancellationToken) -> Result<u64,
     };
     let description = format!(
         "videotestsrc is-live=true pattern=smpte horizontal-speed=4 ! video/x-raw,width=1280,height=720,framerate=25/1 ! \
-         videoconvert ! videoscale ! {sink} name=sink"
+         videoconvert ! {sink}"
     );
     let time = Time::start();
     let pipeline = Pipeline::build("screen", &description, &time, None, on_error)?;
@@ -58,9 +58,9 @@ mod tests {
     #[test]
     fn pictures_reach_the_sink_and_a_sink_that_is_not_there_is_told() {
         let call = CancellationToken::new();
-        assert!(bars("fakesink sync=true", Duration::from_millis(800), &call).unwrap() > 0);
-        assert!(bars("nosuchsink", Duration::from_millis(100), &call).is_err());
+        assert!(bars("fakesink name=sink sync=true", Duration::from_millis(800), &call).unwrap() > 0);
+        assert!(bars("nosuchsink name=sink", Duration::from_millis(100), &call).is_err());
         call.cancel();
-        assert!(bars("fakesink", Duration::from_secs(60), &call).unwrap_err().contains("a call came"));
+        assert!(bars("fakesink name=sink", Duration::from_secs(60), &call).unwrap_err().contains("a call came"));
     }
 }
