@@ -260,6 +260,24 @@ messages! {
         happened "A new address or cable is noticed a minute later than usual. Calls work."
         check "A drop-in that narrows RestrictAddressFamilies= of the unit: AF_NETLINK must be among them."
         replace "That drop-in."
+
+    CEC_UNUSABLE "be6fbca9eebd4adcb6cd776191c97fdd"
+        "The box cannot speak to the television over HDMI"
+        happened "The HDMI-CEC adapter is missing, refused, or shared with another program. Calls ring; the television is not woken or switched."
+        check "`ls -l /dev/cec*` (group video), `journalctl -k -g cec`, and whether another program holds it (`fuser -v /dev/cec*`)."
+        replace "End the other program; the HDMI cable; a box or adapter whose HDMI port has CEC."
+
+    REMOTE_UNUSABLE "55939236d661492993153f501c29453c"
+        "A remote control's keys do not arrive"
+        happened "Its input device cannot be read, or another program keeps it to itself."
+        check "`ls -l /dev/input/event*` (group input), and who holds it (`fuser -v /dev/input/event*`)."
+        replace "End the other program; the remote's batteries; its receiver."
+
+    TABLE_REFUSED "2d0b68ccd2294268be4b69a43b3958d9"
+        "A file of the technician's for televisions or keys is not used"
+        happened "It cannot be read or has a mistake; the built-in table is used instead."
+        check "The file and the line that the entry names."
+        replace "What it names, or the file."
 }
 
 /// The catalogue in journald's format.

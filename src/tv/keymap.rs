@@ -42,14 +42,16 @@ impl Map {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return map,
             Err(e) => {
-                log::warn!("{} cannot be read: {e}; the built-in map of keys is used", file.display());
+                log::warn!(MESSAGE_ID = crate::journal::messages::TABLE_REFUSED.id; "{} cannot be read: {e}; the built-in map of keys is used", file.display());
                 return map;
             }
         };
         let mut extended = map.clone();
         match extended.add(&text) {
             Ok(()) => map = extended,
-            Err(why) => log::warn!("{}: {why}; the built-in map of keys is used", file.display()),
+            Err(why) => {
+                log::warn!(MESSAGE_ID = crate::journal::messages::TABLE_REFUSED.id; "{}: {why}; the built-in map of keys is used", file.display())
+            }
         }
         map
     }

@@ -51,7 +51,9 @@ type Node = (PathBuf, u64, i64);
 async fn discover(settings: Settings, map: Arc<Map>, shown: watch::Receiver<bool>, tell: mpsc::Sender<DriverEvent>) {
     let mut watch = match Watch::new(&[Path::new("/dev"), Path::new(DIRECTORY)]) {
         Ok(watch) => watch,
-        Err(e) => return log::warn!("remote controls that are plugged in later will not be found: {e}; restart residentd then"),
+        Err(e) => {
+            return log::warn!(MESSAGE_ID = crate::journal::messages::REMOTE_UNUSABLE.id; "remote controls that are plugged in later will not be found: {e}; restart residentd then");
+        }
     };
     // What is known: a listener, or nothing for a device that is no remote.
     let mut known: HashMap<Node, Option<AbortOnDropHandle<()>>> = HashMap::new();
@@ -75,7 +77,7 @@ async fn discover(settings: Settings, map: Arc<Map>, shown: watch::Receiver<bool
                 // Not ours to read yet: its change of hands is seen.
                 Ok(None) => {}
                 Err(why) => {
-                    log::warn!("{}: {why}", path.display());
+                    log::warn!(MESSAGE_ID = crate::journal::messages::REMOTE_UNUSABLE.id; "{}: {why}", path.display());
                     known.insert(node, None);
                 }
             }
@@ -179,7 +181,7 @@ impl Listener {
             }
             Err(e) => {
                 if take && !std::mem::replace(&mut self.refused, true) {
-                    log::warn!("another program keeps {:?} to itself ({e}); its keys do nothing here", self.name);
+                    log::warn!(MESSAGE_ID = crate::journal::messages::REMOTE_UNUSABLE.id; "another program keeps {:?} to itself ({e}); its keys do nothing here", self.name);
                 }
                 !take
             }

@@ -405,7 +405,7 @@ impl Television {
     /// A flood of keys must not hold up the rest: what the agent has no room for is lost, as on any busy television.
     fn press(&self, press: Press) {
         if self.outbox.try_send(TvEvent::Press(press)).is_err() {
-            log::warn!("a key was lost: the agent is busy");
+            log::warn!(MESSAGE_ID = crate::journal::messages::DEFECT.id; "a key was lost: the agent is busy");
         }
     }
 

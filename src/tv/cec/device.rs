@@ -51,7 +51,9 @@ pub fn open(settings: Settings) -> Adapter {
 }
 
 async fn supervise(settings: Settings, mut orders: mpsc::Receiver<Frame>, reports: mpsc::Sender<Report>) {
-    let mut watch = Watch::new(&[Path::new("/dev")]).inspect_err(|e| log::warn!("/dev cannot be watched: {e}")).ok();
+    let mut watch = Watch::new(&[Path::new("/dev")])
+        .inspect_err(|e| log::warn!(MESSAGE_ID = crate::journal::messages::CEC_UNUSABLE.id; "/dev cannot be watched: {e}"))
+        .ok();
     let mut said = String::new();
     loop {
         let ended = serve(&settings, &mut orders, &reports).await;
@@ -65,7 +67,7 @@ async fn supervise(settings: Settings, mut orders: mpsc::Receiver<Frame>, report
             Ended::Hangs(stuck) => ("its driver does not return from a call; it is left alone until it does".into(), Some(stuck)),
         };
         if why != said {
-            log::warn!("the HDMI-CEC adapter cannot be used: {why}");
+            log::warn!(MESSAGE_ID = crate::journal::messages::CEC_UNUSABLE.id; "the HDMI-CEC adapter cannot be used: {why}");
             said = why;
         }
         if let Some(stuck) = stuck {
@@ -215,7 +217,7 @@ fn look(path: &Path, settings: &Settings) -> io::Result<Option<(CecDevice, bool)
 fn set_up(device: CecDevice, path: PathBuf, settings: &Settings) -> Result<(CecDevice, PathBuf), String> {
     let tell = |what: &str, e: io::Error| format!("{}: {what}: {e}", path.display());
     if let Err(e) = device.set_mode(CecModeInitiator::Send, CecModeFollower::Exclusive) {
-        log::warn!("another program listens on {} too ({e}); keys may reach both: end it (Kodi, cec-follower, …)", path.display());
+        log::warn!(MESSAGE_ID = crate::journal::messages::CEC_UNUSABLE.id; "another program listens on {} too ({e}); keys may reach both: end it (Kodi, cec-follower, …)", path.display());
         device.set_mode(CecModeInitiator::Send, CecModeFollower::All).map_err(|e| tell("another program keeps it to itself", e))?;
     }
     let capabilities = device.get_capas().map_err(|e| tell("capabilities", e))?.capabilities();

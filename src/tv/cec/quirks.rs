@@ -134,14 +134,16 @@ impl Quirks {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return quirks,
             Err(e) => {
-                log::warn!("{} cannot be read: {e}; the built-in table of televisions is used", file.display());
+                log::warn!(MESSAGE_ID = crate::journal::messages::TABLE_REFUSED.id; "{} cannot be read: {e}; the built-in table of televisions is used", file.display());
                 return quirks;
             }
         };
         let mut extended = quirks.clone();
         match extended.add(&text) {
             Ok(()) => quirks = extended,
-            Err(why) => log::warn!("{}: {why}; the built-in table of televisions is used", file.display()),
+            Err(why) => {
+                log::warn!(MESSAGE_ID = crate::journal::messages::TABLE_REFUSED.id; "{}: {why}; the built-in table of televisions is used", file.display())
+            }
         }
         quirks
     }

@@ -147,7 +147,9 @@ impl Line {
             Done::Record(Err(error)) => log::debug!(LINE = self.name(); "{error}"),
             Done::Customer(Ok(())) => {}
             Done::Customer(Err(RestError::Network { .. })) => {}
-            Done::Customer(Err(error)) => log::warn!(LINE = self.name(); "{error}; check the customer's id"),
+            Done::Customer(Err(error)) => {
+                log::warn!(MESSAGE_ID = crate::journal::messages::PLATFORM_ODD.id, LINE = self.name(); "{error}; check the customer's id")
+            }
         }
     }
 
