@@ -189,6 +189,18 @@ pub fn television(config: &Config) -> tv::Settings {
         control: match config.text("tv.driver") {
             "headless" => tv::Control::Headless,
             "lab" => tv::Control::Lab(config.text("tv.lab").to_owned()),
+            "command" => {
+                let command = |name: &str| config.list(&format!("tv.command.{name}")).to_vec();
+                tv::Control::Command(tv::command::Commands {
+                    on: command("on"),
+                    off: command("off"),
+                    input: command("input"),
+                    back: command("back"),
+                    volume: command("volume"),
+                    state: command("state"),
+                    authority: config.path("network.authority"),
+                })
+            }
             "cec" => tv::Control::Cec {
                 adapter: tv::cec::device::Settings {
                     device: config.path("tv.cec.device"),

@@ -5,6 +5,7 @@
 //! `keys.rs` say what a key means; `stage.rs` is the seam to what is seen and heard.
 
 pub mod cec;
+pub mod command;
 pub mod dialog;
 pub mod displays;
 pub mod headless;

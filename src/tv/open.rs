@@ -2,6 +2,7 @@
 
 use super::cec::quirks::Quirks;
 use super::cec::{self, Cec};
+use super::command::{ByCommand, Commands};
 use super::displays::Wanted;
 use super::headless::Headless;
 use super::keymap::Map;
@@ -27,6 +28,8 @@ pub enum Control {
     Headless,
     /// The lab's television at this address.
     Lab(String),
+    /// By programs or HTTP requests.
+    Command(Commands),
     /// By HDMI-CEC.
     Cec {
         /// Which adapter.
@@ -122,6 +125,10 @@ pub fn open(settings: &Settings) -> std::io::Result<Television> {
         Control::None => {
             let (tell, events) = mpsc::channel(EVENTS);
             (Arc::new(Uncontrolled), tell, events)
+        }
+        Control::Command(commands) => {
+            let (tell, events) = mpsc::channel(EVENTS);
+            (Arc::new(ByCommand::new(commands.clone())), tell, events)
         }
         Control::Cec { adapter, quirks } => {
             let (tell, events) = mpsc::channel(EVENTS);

@@ -6,6 +6,7 @@
 //! `palette.rs` holds the colours; `face.rs` the callers' photographs.
 
 mod face;
+pub mod gallery;
 mod pages;
 pub mod palette;
 mod pen;
