@@ -301,11 +301,8 @@ impl Core {
             Word::GivePower => self.reply(frame.from, op::REPORT_POWER_STATUS, &[0]),
             Word::MenuRequest => self.reply(frame.from, op::MENU_STATUS, &[u8::from(self.hold.is_none())]),
             Word::GiveDeckStatus => self.reply(frame.from, op::DECK_STATUS, &[0x1a]),
-            Word::RequestActiveSource => {
-                if self.hold.is_some() && self.active.is_some() && self.active == self.own() {
-                    self.announce();
-                }
-            }
+            Word::RequestActiveSource if self.hold.is_some() && self.active.is_some() && self.active == self.own() => self.announce(),
+            Word::RequestActiveSource => {}
             Word::Other if frame.to != BROADCAST && frame.from != BROADCAST => {
                 self.reply(frame.from, op::FEATURE_ABORT, &[frame.opcode, 0])
             }
