@@ -14,14 +14,14 @@ const RATE: u32 = 48_000;
 /// Interleaved stereo samples of a frame.
 const STEREO: usize = 2 * FRAME;
 /// Frames in the card when it begins to play, and after it ran dry: room for a late wake-up.
-const CUSHION: usize = 4;
+const CUSHION: usize = 6;
 /// What the card holds at most, µs.
-const BUFFER: u32 = 120_000;
+const BUFFER: u32 = 160_000;
 /// How often the card wakes up, µs.
 const PERIOD: u32 = 10_000;
 /// The card's clock is not ours. With more or less than this in it, a silent frame is left out or played twice.
-const MUCH: Frames = 8 * FRAME as Frames;
-const LITTLE: Frames = 3 * FRAME as Frames / 2;
+const MUCH: Frames = 10 * FRAME as Frames;
+const LITTLE: Frames = 5 * FRAME as Frames / 2;
 /// Pause before a lost card is opened again.
 const REOPEN: Duration = Duration::from_millis(500);
 /// A card that takes nothing for so long has stopped.
