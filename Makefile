@@ -15,7 +15,7 @@ LOG ?= info
 TARGET ?= aarch64
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo demo-check test units devlab-test bench lint fmt clean
+.PHONY: help tools build demo demo-check test units devlab-test devlab-faults bench lint fmt clean
 .PHONY: yocto-check cross cross-check install package package-check reproducible
 
 help: ## these lines
@@ -66,6 +66,10 @@ units: ## the service: unit, user, directories, udev rules
 devlab-test: ## the tests on camera, CEC, display, sound and input drivers, in a Linux kernel of their own
 	@tests/tools/prepare test
 	@tests/devlab/test $(TESTS)
+
+devlab-faults: ## every fault of a device at every moment of a call, as a table (FAULT="Camera": only these)
+	@tests/tools/prepare test
+	@DEVLAB_FAULT='$(FAULT)' DEVLAB_TIMEOUT=3000 tests/devlab/test --nocapture faults::
 
 bench: ## the figures, beside their peers (FIGURES="idle answer": only these groups)
 	@tests/tools/prepare bench

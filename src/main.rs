@@ -30,17 +30,18 @@ fn limit_allocator() {
 #[cfg(not(target_env = "gnu"))]
 fn limit_allocator() {}
 
-/// Lets the camera be closed: `v4l2src` of GStreamer 1.22 parts from the driver's buffers ("orphaning") when it stops, and forgets
-/// one reference in doing so. Its copy of the device's descriptor then stays open after every call, until the daemon ends.
+/// Lets hardware codecs be closed: the V4L2 elements of GStreamer 1.22 part from the driver's buffers ("orphaning") when they stop,
+/// and forget one reference in doing so. Their copy of the device's descriptor then stays open after every call, until the
+/// daemon ends.
 #[allow(unsafe_code)]
-fn close_cameras() {
+fn close_codecs() {
     // SAFETY: it is called before there is a second thread that could read the environment.
     unsafe { std::env::set_var("GST_V4L2_FORCE_DRAIN", "1") };
 }
 
 fn main() -> ExitCode {
     limit_allocator();
-    close_cameras();
+    close_codecs();
     let arguments = Arguments::parse();
     if arguments.catalogue {
         print!("{}", journal::messages::catalogue());

@@ -7,6 +7,7 @@
 mod camera;
 mod daemon;
 mod doctor;
+mod faults;
 mod guest;
 #[path = "../support/participant.rs"]
 mod participant;
