@@ -12,8 +12,10 @@ TOP
 # shellcheck disable=SC2016 # the backquotes are Markdown's
 sed -n 's/^| `\([a-z0-9_.]*\)` | \(.*\) | `\(.*\)` | \(.*\) |$/\1\t\2\t\3\t\4/p' "$(dirname "$0")/../docs/configuration.md" | sed 's/\\|/|/g' |
     awk -F '\t' '{
+        # a table may be opened once only, in whatever order the page names its settings
         table = $1; sub(/\.[^.]*$/, "", table)
         key = $1; sub(/.*\./, "", key)
-        if (table != last) { printf "\n[%s]\n", table; last = table }
-        printf "\n# %s\n# Allowed: %s.\n#%s = %s\n", $4, $2, key, $3
-    }'
+        if (!(table in text)) order[++tables] = table
+        text[table] = text[table] sprintf("\n# %s\n# Allowed: %s.\n#%s = %s\n", $4, $2, key, $3)
+    }
+    END { for (i = 1; i <= tables; i++) printf "\n[%s]\n%s", order[i], text[order[i]] }'
