@@ -70,7 +70,7 @@ mod tests {
         let worker = Worker::start("test").unwrap();
         assert!(worker.run(Duration::from_secs(30), || 7).await.is_ok_and(|n| n == 7));
         let (let_go, hangs) = mpsc::channel::<()>();
-        let stuck = worker.run(Duration::from_millis(10), move || hangs.recv()).await.err().expect("it is stuck");
+        let stuck = worker.run(Duration::from_millis(10), move || hangs.recv()).await.expect_err("it is stuck");
         let_go.send(()).unwrap();
         timeout(Duration::from_secs(30), stuck.returned()).await.expect("it returned");
     }
