@@ -1,6 +1,8 @@
 //! `provision`: makes a box somebody's. What is given is checked at the platform first; only then the credential (0600,
 //! root's) and a drop-in of the configuration are written, each in one step, and the daemon is restarted.
 
+#![allow(rustdoc::bare_urls, reason = "these words are the help's and the man page's, too")]
+
 use super::client::Daemon;
 use super::exit::{Exit, Failure};
 use super::screen::Screen;

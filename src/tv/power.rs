@@ -98,6 +98,8 @@ pub(crate) struct Ledger {
 struct Current {
     remembered: Option<Remembered>,
     writes: u64,
+    /// The television was seen to have done what was asked of it.
+    arrived: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -111,6 +113,14 @@ impl Ledger {
 
     pub(crate) fn current(&self) -> Option<Remembered> {
         lock(&self.current).remembered.clone()
+    }
+
+    fn arrived(&self, arrived: bool) {
+        lock(&self.current).arrived = arrived;
+    }
+
+    fn has_arrived(&self) -> bool {
+        lock(&self.current).arrived
     }
 
     /// Somebody uses the television.
@@ -233,6 +243,7 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8, default: Opt
         used: earlier.as_ref().is_some_and(|r| r.used),
         found: earlier.map_or_else(|| TvState { input: found.input.clone().or(default), ..found.clone() }, |r| r.found),
     };
+    ledger.arrived(false);
     ledger.write(Some(plan)).await;
     reached(Point::TelevisionRemembered);
     let mut seen = found.clone();
@@ -260,6 +271,7 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8, default: Opt
             seen = ask(set).await;
             let audible = seen.volume.is_none_or(|v| v >= floor);
             if seen.power == Power::On && audible && (shows_us(set, &seen) || seen.input.is_none()) {
+                ledger.arrived(true);
                 return (if on { Wake::AlreadyOn } else { Wake::Woken }, seen);
             }
             // It was in standby and is on now: what it shows and how loud could only be set from here.
@@ -286,7 +298,9 @@ pub(crate) async fn restore(set: &dyn Set, ledger: &Ledger) -> bool {
     let mut silent = 0;
     for pause in LOOKS.into_iter().cycle().take(LOOKS.len() * TRIES as usize) {
         match now.power {
-            Power::On => break,
+            Power::On if ledger.has_arrived() || silent >= LOOKS.len() || as_planned(set, &plan, &now) => break,
+            // A wake that was cut short is still on its way: what is not there yet was not taken away by anybody.
+            Power::On => silent += 1,
             // Off as it was found; but a wake that was cut short may still take effect, and it would be left on.
             Power::Standby if !plan.power || silent >= LOOKS.len() => break,
             Power::Standby | Power::Unknown => silent += 1,
@@ -324,6 +338,13 @@ pub(crate) async fn turn(set: &dyn Set, to: u8) {
 /// Makes it a step louder or softer.
 pub(crate) async fn step(set: &dyn Set, louder: bool) {
     tell("a step of the volume", set.step(louder).map_ok(drop)).await;
+}
+
+/// Everything that was asked for is there.
+fn as_planned(set: &dyn Set, plan: &Remembered, now: &TvState) -> bool {
+    let shown = !plan.input || shows_us(set, now) || now.input.is_none();
+    let loud = plan.volume.zip(now.volume).is_none_or(|(ours, now)| now.abs_diff(ours) <= NEAR);
+    shown && loud
 }
 
 async fn put_back(set: &dyn Set, plan: &Remembered, now: &TvState) {

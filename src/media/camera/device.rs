@@ -1,5 +1,5 @@
 //! Cameras as the kernel knows them: which there are, under which names, what they offer, and what keeps one from working.
-//! Everything here asks drivers, which may hang: [`super::super::source`] and [`list`] ask in threads of their own.
+//! Everything here asks drivers, which may hang: `media::source` and [`list`] ask in threads of their own.
 
 use super::choice::{Choice, Want, choose};
 use super::offer::{Bus, Coding, Mode, Rate};

@@ -1,5 +1,5 @@
 //! STUN and TURN servers tried out by themselves, without a call: does one answer, does it give an address, and how much
-//! goes through it. The TURN client is that of the crate `rtc`; streams go through [`Relay`], as in a call.
+//! goes through it. The TURN client is that of the crate `rtc`; streams go through the relay's shim, as in a call.
 
 use super::{Relay, Server};
 use crate::media::peer::IceServer;
