@@ -47,6 +47,9 @@ impl Loop {
                 self.to_tv(tv::Command::Resident { locale, time_zone });
             }
             LineEvent::Logging(details) => journal::raise(details),
+            LineEvent::Wishes(Wishes { av_key, menu_key, default_input }) => {
+                self.to_tv(tv::Command::Wishes(tv::Wishes { av_key, menu_key, default_input }));
+            }
             LineEvent::ReplyUncertain(offer) => {
                 if let Some(call) = self.agent.machine.call_of(&offer) {
                     self.tell(Event::ReplyUncertain(call));

@@ -14,7 +14,7 @@ use crate::api::{Happening, LineStatus, Request, Status};
 use crate::call::{Action, CallId, Caller, Decline, Event, LineId, Machine, Now, Offer, Press, Record, Reference, Reply, RoomEvent};
 use crate::checkpoint::{Point, reached};
 use crate::journal::{self, messages};
-use crate::line::{LineCommand, LineEvent, LineHandle, LineState};
+use crate::line::{LineCommand, LineEvent, LineHandle, LineState, Wishes};
 use crate::media::session::{self, Session};
 use crate::media::{MediaEvent, Outputs};
 use crate::net::moves::Change;

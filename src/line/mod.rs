@@ -28,8 +28,21 @@ pub enum LineEvent {
     },
     /// The platform's record of the box wants a detailed log, or the usual one.
     Logging(bool),
+    /// What that record asks of the television.
+    Wishes(Wishes),
     /// This offer's `accepted` may have been lost: the connection was re-established around the moment it was sent.
     ReplyUncertain(Offer),
+}
+
+/// What the platform's record of the box asks of the television (chatta.md 2.4, 2.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wishes {
+    /// The key that chooses an input does something.
+    pub av_key: bool,
+    /// The menu key does something.
+    pub menu_key: bool,
+    /// The input to go back to where it is not known what was shown before, e.g. `HDMI2`.
+    pub default_input: Option<String>,
 }
 
 /// Whether calls can arrive.

@@ -38,6 +38,8 @@ pub struct Script {
     pub silent: bool,
     /// So many commands to switch on are lost before one works.
     pub deaf: u32,
+    /// So many commands to show an input are lost before one works.
+    pub blind: u32,
     /// The picture cannot be shown, and why.
     pub no_picture: Option<String>,
     /// The tone cannot be played, and why.
@@ -177,6 +179,10 @@ impl Headless {
             }
             if did == Did::Power(true) && inner.script.deaf > 0 {
                 inner.script.deaf -= 1;
+                return Ok(());
+            }
+            if matches!(did, Did::Input(_)) && inner.script.blind > 0 {
+                inner.script.blind -= 1;
                 return Ok(());
             }
             change(&mut inner.state);

@@ -373,6 +373,21 @@ async fn a_wake_cut_short_is_undone_when_the_television_comes_up_late() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wake_cut_short_between_power_and_input_is_undone_too() {
+    let mut f = fixture(found(Power::Standby, "tuner", 40));
+    f.tv.script(|s| (s.deaf, s.blind) = (1, 1));
+    f.tell(Command::Wake(CallId(1))).await;
+    // Between two looks of the wake.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    f.tv.viewer(|s| s.power = Power::On).await;
+    f.tell(Command::Restore(CallId(1))).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    f.tv.viewer(|s| s.input = Some("box".into())).await;
+    assert_eq!(f.event().await, TvEvent::Restored(CallId(1)));
+    assert_eq!(f.tv.now(), found(Power::Standby, "tuner", 40));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_keys_blocks_nothing() {
     let mut f = fixture(found(Power::On, "box", 40));
     f.tell(Command::Show(scenes::missed())).await;

@@ -1,6 +1,6 @@
 //! Being somebody at the platform: a token and the ids that go with it.
 
-use super::events::Identity;
+use super::events::{Identity, Record};
 use super::rest::{Login, Rest, RestError};
 use super::{Settings, token};
 use std::sync::Arc;
@@ -14,11 +14,8 @@ pub struct Account {
     pub identity: Identity,
     /// Until the token is to be refreshed.
     pub refresh_in: Option<Duration>,
-    /// The resident's language and time zone, where the answer told them.
-    pub locale: Option<String>,
-    pub time_zone: Option<String>,
-    /// Whether the record of the box asks for a detailed log.
-    pub logging: Option<bool>,
+    /// What else the answer said of the resident.
+    pub record: Record,
 }
 
 /// Gets a new token: by refreshing the one there is, or with the password when there is none, or it was refused.
@@ -65,5 +62,5 @@ pub fn assemble(settings: &Settings, login: Login, known: Option<&Identity>, fre
     let identity = Identity { resident, customer, username: username.ok_or_else(|| missing("user name"))?, set_top_box };
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let refresh_in = token::use_for(&login.token, fresh, wall);
-    Ok(Account { token: login.token, identity, refresh_in, locale: login.locale, time_zone: login.time_zone, logging: login.logging })
+    Ok(Account { token: login.token, identity, refresh_in, record: login.record })
 }

@@ -1,6 +1,7 @@
 //! The events of the call channel: what callers send, read leniently (chatta.md 3, 5), and what we answer.
 
 use crate::call::{Caller, CallerId, Decline, LineId, Medium, Offer, Reference, Reply, Wish, Withdrawal};
+use crate::line::Wishes;
 use serde_json::{Value, json};
 use std::time::Duration;
 use url::Url;
@@ -64,6 +65,8 @@ pub struct Record {
     pub time_zone: Option<String>,
     /// Whether the record of the box asks for a detailed log.
     pub logging: Option<bool>,
+    /// What it asks of the television, where it holds a box at all.
+    pub wishes: Option<Wishes>,
 }
 
 impl Record {
@@ -74,8 +77,31 @@ impl Record {
             locale: text(&user["locale"]),
             time_zone: text(&user["time_zone"]),
             logging: user["set_top_box"]["logging_enabled"].as_bool(),
+            wishes: user["set_top_box"].as_object().map(|set_top_box| {
+                // A key that the record does not speak of is allowed.
+                let allowed = |key: &str| set_top_box.get(key).and_then(Value::as_bool).unwrap_or(true);
+                Wishes {
+                    av_key: allowed("av_key_enabled"),
+                    menu_key: allowed("menu_key_enabled") && user["customer"]["settings_enabled"] != false,
+                    default_input: text(&user["set_top_box"]["default_av_input"]),
+                }
+            }),
         }
     }
+}
+
+#[cfg(test)]
+#[test]
+fn the_wishes_of_a_record_are_read_and_what_it_does_not_speak_of_is_allowed() {
+    let wishes = |user: Value| Record::read(&user).wishes;
+    assert_eq!(wishes(json!({ "id": 1124, "online": true })), None);
+    let silent = Wishes { av_key: true, menu_key: true, default_input: None };
+    assert_eq!(wishes(json!({ "set_top_box": { "id": 322, "default_av_input": "" } })), Some(silent.clone()));
+    let set = json!({ "av_key_enabled": false, "menu_key_enabled": false, "default_av_input": "HDMI2" });
+    let asked = Wishes { av_key: false, menu_key: false, default_input: Some("HDMI2".into()) };
+    assert_eq!(wishes(json!({ "set_top_box": set })), Some(asked));
+    let settings = json!({ "customer": { "settings_enabled": false }, "set_top_box": { "menu_key_enabled": true } });
+    assert_eq!(wishes(settings), Some(Wishes { menu_key: false, ..silent }));
 }
 
 /// How to read an offer.

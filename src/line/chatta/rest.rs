@@ -56,10 +56,8 @@ pub struct Login {
     pub resident: Option<u64>,
     pub customer: Option<u64>,
     pub set_top_box: Option<u64>,
-    pub locale: Option<String>,
-    pub time_zone: Option<String>,
-    /// Whether the record of the box asks for a detailed log.
-    pub logging: Option<bool>,
+    /// What else the answer says of the resident.
+    pub record: Record,
 }
 
 impl Login {
@@ -68,11 +66,8 @@ impl Login {
         let token = answer["token"].as_str().filter(|token| !token.is_empty())?;
         let user = &answer["user"];
         let id = |value: &Value| value.as_u64().or_else(|| value["id"].as_u64());
-        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(Into::into);
         Some(Self {
-            locale: text(&user["locale"]),
-            time_zone: text(&user["time_zone"]),
-            logging: user["set_top_box"]["logging_enabled"].as_bool(),
+            record: Record::read(user),
             token: Zeroizing::new(token.into()),
             username: user["username"].as_str().map(Into::into).or_else(|| claims(token)?["username"].as_str().map(Into::into)),
             resident: id(user).or_else(|| claims(token)?["user_id"].as_u64()),
@@ -90,9 +85,7 @@ impl Login {
             resident: claims["user_id"].as_u64(),
             customer: None,
             set_top_box: None,
-            locale: None,
-            time_zone: None,
-            logging: None,
+            record: Record::default(),
         }
     }
 }

@@ -310,8 +310,9 @@ impl Line {
     }
 
     /// What the platform has on the resident: wishes are passed on, and whether callers see the box is looked at.
-    fn record(&mut self, Record { online, locale, time_zone, logging }: Record) {
+    fn record(&mut self, Record { online, locale, time_zone, logging, wishes }: Record) {
         self.outbox.extend(logging.map(LineEvent::Logging));
+        self.outbox.extend(wishes.map(LineEvent::Wishes));
         if locale.is_some() || time_zone.is_some() {
             self.outbox.push_back(LineEvent::Resident { locale, time_zone });
         }

@@ -9,7 +9,6 @@ use super::{Line, now};
 use crate::call::Offer;
 use crate::checkpoint::{Point, reached};
 use crate::journal::messages;
-use crate::line::LineEvent;
 use crate::line::LineState;
 use crate::pusher::Authorisation;
 use crate::room::Ticket;
@@ -72,10 +71,7 @@ impl Line {
         self.login_at = account.refresh_in.map(|wait| now() + wait);
         let moved = self.account.as_ref().is_none_or(|old| old.identity != account.identity);
         let (rest, token, customer) = (self.rest.clone(), account.token.clone(), account.identity.customer);
-        if account.locale.is_some() || account.time_zone.is_some() {
-            self.outbox.push_back(LineEvent::Resident { locale: account.locale.clone(), time_zone: account.time_zone.clone() });
-        }
-        self.outbox.extend(account.logging.map(LineEvent::Logging));
+        self.record(account.record.clone());
         self.account = Some(account);
         if moved {
             self.jobs.spawn(async move { Done::Customer(rest.customer(&token, customer).await) });
