@@ -5,10 +5,13 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod camera;
+mod cec;
 mod daemon;
+mod display;
 mod doctor;
 mod faults;
 mod guest;
+mod keys;
 #[path = "../support/participant.rs"]
 mod participant;
 mod service;

@@ -1,0 +1,148 @@
+//! HDMI-CEC through the kernel, with v4l-utils' follower as the television at the other end of the cable.
+
+use crate::guest::{CEC_TELEVISION, PATIENCE, camera_fault, hdmi_cable, keep, run, usb_cable};
+use residentd::call::CallId;
+use residentd::tv::cec::{Cec, device, quirks::Quirks};
+use residentd::tv::headless::Headless;
+use residentd::tv::keys::Key;
+use residentd::tv::power::Set;
+use residentd::tv::stage::DriverEvent;
+use residentd::tv::{self, Command, Power, TvEvent, Wake};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+/// The television; it is switched off at the wall with this.
+struct Television(Child);
+
+impl Television {
+    fn new() -> Television {
+        hdmi_cable(true);
+        run("cec-ctl", &["-d", CEC_TELEVISION, "--tv", "-o", "Television"]);
+        let log = std::fs::File::create(keep("follower.txt")).unwrap();
+        let mut follower = std::process::Command::new("cec-follower");
+        follower.args(["-d", CEC_TELEVISION, "-v"]).stdin(Stdio::null()).stderr(Stdio::null()).stdout(log);
+        Television(follower.spawn().unwrap())
+    }
+}
+
+impl Drop for Television {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn adapter() -> device::Settings {
+    device::Settings { device: None, name: "Telephone".into(), physical: None }
+}
+
+fn cec() -> (Cec, mpsc::Receiver<DriverEvent>) {
+    let (tell, events) = mpsc::channel(256);
+    (Cec::start(device::open(adapter()), Quirks::default(), Arc::default(), tell), events)
+}
+
+async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !reached().await {
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what} does not come about"));
+}
+
+async fn power_is(set: &dyn Set, wanted: Power) {
+    until(&format!("{wanted:?}"), async || set.state().await.is_ok_and(|s| s.power == wanted)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn a_television_in_standby_is_woken_and_put_back() {
+    let _television = Television::new();
+    let settings = tv::Settings {
+        control: tv::Control::Cec { adapter: adapter(), quirks: None },
+        display: tv::Display::None,
+        wanted: Default::default(),
+        speaker: tv::Speaker::None,
+        ring_volume: 70,
+        remotes: None,
+        keymap: None,
+        font: String::new(),
+        locale: "en".into(),
+        time_zone: "UTC".into(),
+    };
+    let opened = tv::open(&settings).unwrap();
+    let set = opened.driver.set.clone();
+    power_is(&*set, Power::On).await;
+    assert_eq!(set.own_input().as_deref(), Some("1.0.0.0"));
+    set.power(false).await.unwrap();
+    power_is(&*set, Power::Standby).await;
+
+    let (commands, mut events) = tv::spawn(tv::Config::default(), opened.driver, Headless::new().0.memory());
+    commands.send(Command::Wake(CallId(1))).await.unwrap();
+    let woken = timeout(PATIENCE, events.recv()).await.expect("an answer").unwrap();
+    assert_eq!(woken, TvEvent::Woken(Wake::Woken));
+    assert_eq!(set.state().await.unwrap().input.as_deref(), Some("1.0.0.0"));
+    commands.send(Command::Restore(CallId(1))).await.unwrap();
+    let restored = timeout(PATIENCE, events.recv()).await.expect("an answer").unwrap();
+    assert_eq!(restored, TvEvent::Restored(CallId(1)));
+    power_is(&*set, Power::Standby).await;
+    let heard = std::fs::read_to_string(keep("follower.txt")).unwrap();
+    assert!(heard.contains("ACTIVE_SOURCE"), "{heard}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn keys_of_its_remote_control_arrive() {
+    let _television = Television::new();
+    let (set, mut events) = cec();
+    power_is(&set, Power::On).await;
+    let mut got = Vec::new();
+    for key in ["select", "up", "f2-red"] {
+        run("cec-ctl", &["-d", CEC_TELEVISION, "--to", "4", "--user-control-pressed", &format!("ui-cmd={key}")]);
+        run("cec-ctl", &["-d", CEC_TELEVISION, "--to", "4", "--user-control-released"]);
+    }
+    while got.len() < 6 {
+        match timeout(PATIENCE, events.recv()).await.expect("a key").unwrap() {
+            DriverEvent::Stroke(stroke) => got.push((stroke.key, stroke.pressed)),
+            _ => continue,
+        }
+    }
+    assert_eq!(got, [Key::Ok, Key::Up, Key::Red].map(|key| [(key, true), (key, false)]).concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn the_cable_and_the_adapter_come_and_go() {
+    let television = Television::new();
+    let (set, _events) = cec();
+    power_is(&set, Power::On).await;
+    hdmi_cable(false);
+    until("no input without a cable", async || set.own_input().is_none()).await;
+    hdmi_cable(true);
+    until("the input again", async || set.own_input().is_some()).await;
+    power_is(&set, Power::On).await;
+
+    drop(television);
+    usb_cable(false);
+    until("no adapter", async || set.power(true).await.is_err()).await;
+    usb_cable(true);
+    let _television = Television::new();
+    until("the input again", async || set.own_input().is_some()).await;
+    power_is(&set, Power::On).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn a_driver_that_does_not_return_holds_nobody_up() {
+    let _television = Television::new();
+    let (set, _events) = cec();
+    power_is(&set, Power::On).await;
+    camera_fault("hang", 2);
+    // Answered all the same: as unknown after a second or two, and as broken once the driver has been given up.
+    timeout(PATIENCE, until("it is given up", async || set.power(true).await.is_err())).await.expect("an answer");
+    camera_fault("hang", 0);
+    power_is(&set, Power::On).await;
+}

@@ -1,0 +1,110 @@
+//! The box's own display (vkms), read back as it is scanned out.
+
+use crate::guest::{PATIENCE, is_guest, keep, run};
+use residentd::call::{CallId, Caller, CallerId, LineId, Medium, Scene};
+use residentd::tv::displays::{self, Wanted};
+use residentd::tv::output::Sink;
+use residentd::tv::stage::{DriverEvent, Stage, View};
+use residentd::tv::theatre::{Setting, Theatre};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+const CARD: &str = "/dev/dri/card0";
+
+fn ringing() -> View {
+    let caller = Caller {
+        line: LineId("chatta".into()),
+        id: CallerId("5".into()),
+        username: None,
+        name: "Ada Admin".into(),
+        role: None,
+        photo: None,
+    };
+    View { scene: Scene::Ringing { call: CallId(1), caller, medium: Medium::Video }, focus: Default::default() }
+}
+
+fn theatre() -> (Theatre, mpsc::Receiver<DriverEvent>) {
+    let (tell, events) = mpsc::channel(64);
+    let setting = Setting {
+        sink: Sink::Kms(Wanted::default()),
+        sound: None,
+        ring_volume: 70,
+        font: String::new(),
+        locale: "en".into(),
+        time_zone: "UTC".into(),
+    };
+    (Theatre::start(setting, tell).unwrap(), events)
+}
+
+/// Waits until the dialog is seen, or not, and why.
+async fn seen(events: &mut mpsc::Receiver<DriverEvent>) -> Result<(), String> {
+    loop {
+        match timeout(PATIENCE, events.recv()).await.expect("news of the display").unwrap() {
+            DriverEvent::Shown(_) => return Ok(()),
+            DriverEvent::Unseen(_, why) => return Err(why),
+            _ => {}
+        }
+    }
+}
+
+fn cable(plugged: bool) {
+    let connector = displays::list().unwrap().into_iter().find(|d| d.driver == "vkms" && !d.connector.starts_with("Writeback")).unwrap();
+    let status = format!("/sys/class/drm/card0-{}/status", connector.connector);
+    std::fs::write(status, if plugged { "on" } else { "off" }).unwrap();
+}
+
+/// Colours of what is scanned out, at places given in thousandths of its width and height.
+fn scanned_out(name: &str, places: &[(usize, usize)]) -> Vec<[u8; 3]> {
+    let file = keep(&format!("{name}.ppm"));
+    run("python3", &["tests/devlab/scanout.py", CARD, file.to_str().unwrap()]);
+    let data = std::fs::read(&file).unwrap();
+    let head = String::from_utf8_lossy(&data[..20]).into_owned();
+    let mut words = head.split_ascii_whitespace().skip(1).map(|n| n.parse::<usize>().unwrap_or(0));
+    let (width, height) = (words.next().unwrap(), words.next().unwrap());
+    let pixels = &data[data.len() - 3 * width * height..];
+    let at = |(x, y): &(usize, usize)| 3 * (y * height / 1000 * width + x * width / 1000);
+    places.iter().map(|place| pixels[at(place)..at(place) + 3].try_into().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn the_dialog_is_scanned_out_and_comes_back_with_the_cable() {
+    is_guest();
+    cable(true);
+    let (mut theatre, mut events) = theatre();
+    theatre.show(1, &ringing());
+    // The theatre of an earlier test may still be on its way out, and holds the display until then.
+    while let Err(why) = seen(&mut events).await {
+        assert!(why.contains("DRM master"), "{why}");
+    }
+    // The ground (#0d1b2e) beside the face, and the choice in focus, which is white. 16:9 stands in the middle of 4:3.
+    let dialog = scanned_out("ringing", &[(30, 500), (90, 635)]);
+    assert!(dialog[0][0] < 40 && dialog[0][2] > 30, "{dialog:?}");
+    assert!(dialog[1].iter().all(|c| *c > 220), "{dialog:?}");
+
+    cable(false);
+    let why = seen(&mut events).await.unwrap_err();
+    assert!(why.contains("unplugged") || why.contains("plugged in"), "{why}");
+    cable(true);
+    assert_eq!(seen(&mut events).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn another_program_that_holds_the_display_is_named_and_waited_for() {
+    is_guest();
+    cable(true);
+    let hold = format!("import os,time; os.open('{CARD}', os.O_RDWR); print(1, flush=True); time.sleep(600)");
+    let mut holder = Command::new("python3").args(["-c", &hold]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let (mut theatre, mut events) = theatre();
+    theatre.show(1, &ringing());
+    let why = seen(&mut events).await.unwrap_err();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert!(why.contains("python3 holds /dev/dri/card0"), "{why}");
+    assert_eq!(seen(&mut events).await, Ok(()));
+}

@@ -1,0 +1,100 @@
+//! Remote controls as the kernel has them, with uinput as the remote.
+
+use crate::guest::{PATIENCE, is_guest};
+use evdev::uinput::VirtualDevice;
+use evdev::{AttributeSet, Device, EventType, InputEvent, KeyCode};
+use residentd::tv::keymap::Map;
+use residentd::tv::keys::{Key, Stroke};
+use residentd::tv::remotes::{self, Settings};
+use residentd::tv::stage::DriverEvent;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+struct Remote(VirtualDevice);
+
+impl Remote {
+    fn new(name: &str) -> Remote {
+        is_guest();
+        let keys: AttributeSet<KeyCode> = [KeyCode::KEY_OK, KeyCode::KEY_BACK, KeyCode::KEY_RED].into_iter().collect();
+        Remote(VirtualDevice::builder().unwrap().name(name).with_keys(&keys).unwrap().build().unwrap())
+    }
+
+    fn key(&mut self, key: KeyCode, value: i32) {
+        self.0.emit(&[InputEvent::new(EventType::KEY.0, key.code(), value)]).unwrap();
+    }
+
+    /// As another program sees it.
+    fn other(&mut self) -> Device {
+        let path = self.0.enumerate_dev_nodes_blocking().unwrap().next().unwrap().unwrap();
+        let device = Device::open(path).unwrap();
+        device.set_nonblocking(true).unwrap();
+        device
+    }
+}
+
+fn pressed(device: &mut Device) -> usize {
+    match device.fetch_events() {
+        Ok(events) => events.filter(|e| e.event_type() == EventType::KEY && e.value() == 1).count(),
+        Err(_) => 0,
+    }
+}
+
+async fn stroke(events: &mut mpsc::Receiver<DriverEvent>) -> Stroke {
+    match timeout(PATIENCE, events.recv()).await.expect("a key").unwrap() {
+        DriverEvent::Stroke(stroke) => stroke,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Presses OK until it arrives: finding and taking the device is announced by nothing.
+async fn press_until_heard(remote: &mut Remote, events: &mut mpsc::Receiver<DriverEvent>) {
+    let trying = async {
+        loop {
+            remote.key(KeyCode::KEY_OK, 1);
+            remote.key(KeyCode::KEY_OK, 0);
+            if timeout(std::time::Duration::from_millis(500), stroke(events)).await.is_ok() {
+                stroke(events).await;
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, trying).await.expect("the remote is heard");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn a_key_reaches_us_or_another_program_and_never_both() {
+    let shown = watch::Sender::new(true);
+    let (tell, mut events) = mpsc::channel(64);
+    remotes::start(Settings::default(), Arc::new(Map::default()), shown.subscribe(), tell);
+    // Plugged in later.
+    let mut remote = Remote::new("Device lab remote");
+    press_until_heard(&mut remote, &mut events).await;
+    let mut other = remote.other();
+    pressed(&mut other);
+    remote.key(KeyCode::KEY_RED, 1);
+    remote.key(KeyCode::KEY_RED, 0);
+    assert_eq!(stroke(&mut events).await, Stroke { key: Key::Red, pressed: true });
+    assert_eq!(stroke(&mut events).await, Stroke { key: Key::Red, pressed: false });
+    assert_eq!(pressed(&mut other), 0, "another program saw our key");
+
+    shown.send_replace(false);
+    let trying = async {
+        loop {
+            remote.key(KeyCode::KEY_BACK, 1);
+            remote.key(KeyCode::KEY_BACK, 0);
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            if pressed(&mut other) > 0 {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, trying).await.expect("given back to the others");
+
+    drop((other, remote));
+    while events.try_recv().is_ok() {}
+    shown.send_replace(true);
+    let mut again = Remote::new("Device lab remote");
+    press_until_heard(&mut again, &mut events).await;
+}
