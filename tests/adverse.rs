@@ -113,19 +113,23 @@ fn ip(arguments: &str) -> bool {
 /// A network namespace with one cable to here.
 struct Elsewhere(String);
 
-impl Elsewhere {
-    const HERE: &str = "10.77.232.1";
+/// The network between here and there: of each run its own, as one that was killed may have left its cable.
+fn net() -> String {
+    format!("10.78.{}", std::process::id() % 100)
+}
 
+impl Elsewhere {
     fn new() -> Elsewhere {
+        let net = net();
         let number = std::process::id() % 10_000;
         let name = format!("residentd-a{number}");
         for step in [
             format!("netns add {name}"),
             format!("link add ra{number} type veth peer name eth0 netns {name}"),
-            format!("addr add {}/24 dev ra{number}", Elsewhere::HERE),
+            format!("addr add {net}.1/24 dev ra{number}"),
             format!("link set ra{number} up"),
             format!("-n {name} link set lo up"),
-            format!("-n {name} addr add 10.77.232.2/24 dev eth0"),
+            format!("-n {name} addr add {net}.2/24 dev eth0"),
             format!("-n {name} link set eth0 up"),
         ] {
             assert!(ip(&step), "`ip {step}` fails: this test needs root and the package iproute2");
@@ -152,7 +156,7 @@ async fn a_network_that_comes_and_goes_is_used_whenever_it_is_there() {
     let lab = Lab::start(options).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let elsewhere = Elsewhere::new();
-    let here = |scheme: &str, port: u16| format!("\"{scheme}://{}:{port}\"", Elsewhere::HERE);
+    let here = |scheme: &str, port: u16| format!("\"{scheme}://{}.1:{port}\"", net());
     let more = format!(
         "media.speaker = \"none\"\ntv.sink = \"none\"\nline.chatta.api = {}\nline.chatta.pusher = {}\ntv.driver = \"headless\"",
         here("http", lab.ports().api),

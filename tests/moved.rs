@@ -13,7 +13,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const HERE: &str = "10.77.231.1";
+/// The network between here and there: of each run its own, as one that was killed may have left its cable.
+fn net() -> String {
+    format!("10.77.{}", std::process::id() % 100)
+}
 
 fn ip(arguments: &str) -> bool {
     Command::new("ip").args(arguments.split(' ')).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
@@ -29,11 +32,11 @@ impl Elsewhere {
     fn new() -> Elsewhere {
         let number = std::process::id() % 10_000;
         let elsewhere = Elsewhere { name: format!("residentd-{number}"), cable: format!("rd{number}") };
-        let Elsewhere { name, cable } = &elsewhere;
+        let (Elsewhere { name, cable }, net) = (&elsewhere, net());
         let steps = [
             format!("netns add {name}"),
             format!("link add {cable} type veth peer name eth0 netns {name}"),
-            format!("addr add {HERE}/24 dev {cable}"),
+            format!("addr add {net}.1/24 dev {cable}"),
             format!("link set {cable} up"),
             format!("-n {name} link set lo up"),
             format!("-n {name} link set eth0 up"),
@@ -46,9 +49,10 @@ impl Elsewhere {
     }
 
     fn address(&self, what: &str, last: u8) {
-        assert!(ip(&format!("-n {} addr {what} 10.77.231.{last}/24 dev eth0", self.name)));
+        let (name, net) = (&self.name, net());
+        assert!(ip(&format!("-n {name} addr {what} {net}.{last}/24 dev eth0")));
         if what == "add" {
-            assert!(ip(&format!("-n {} route replace default via {HERE}", self.name)));
+            assert!(ip(&format!("-n {name} route replace default via {net}.1")));
         }
     }
 }
@@ -74,9 +78,10 @@ fn start(lab: &Lab, dir: &std::path::Path, namespace: &str) -> Daemon {
     let password = dir.join("password");
     std::fs::write(&password, "password").unwrap();
     std::fs::set_permissions(&password, PermissionsExt::from_mode(0o600)).unwrap();
+    let here = format!("{}.1", net());
     let text = format!(
-        "line.chatta.enabled = true\nline.chatta.api = \"http://{HERE}:{}\"\nline.chatta.pusher = \"ws://{HERE}:{}\"\n\
-         line.chatta.key = {:?}\nline.chatta.rooms = \"ws://{HERE}:{}/signaling\"\nline.chatta.username = \"chattademo\"\n\
+        "line.chatta.enabled = true\nline.chatta.api = \"http://{here}:{}\"\nline.chatta.pusher = \"ws://{here}:{}\"\n\
+         line.chatta.key = {:?}\nline.chatta.rooms = \"ws://{here}:{}/signaling\"\nline.chatta.username = \"chattademo\"\n\
          line.chatta.password_file = {password:?}\nstate.directory = {:?}\napi.socket = {:?}\napi.keys = true\n\
          media.camera = \"test\"\nmedia.microphone = \"test\"\nmedia.size = \"640x360\"\nmedia.speaker = \"none\"\ntv.driver = \"headless\"\n",
         ports.api,
@@ -94,8 +99,9 @@ fn start(lab: &Lab, dir: &std::path::Path, namespace: &str) -> Daemon {
 
 /// Asks the box's own command, which reaches it over a socket in the file system wherever its network is.
 fn residentctl(dir: &std::path::Path, command: &str) -> String {
-    let out = Command::new(env!("CARGO_BIN_EXE_residentctl")).arg("--socket").arg(dir.join("s.sock")).arg(command).output().unwrap();
-    String::from_utf8(out.stdout).unwrap()
+    let out =
+        Command::new(env!("CARGO_BIN_EXE_residentctl")).arg("--socket").arg(dir.join("s.sock")).args(["--json", command]).output().unwrap();
+    serde_json::from_slice::<serde_json::Value>(&out.stdout).map_or_else(|e| e.to_string(), |answer| answer.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
