@@ -145,6 +145,8 @@ impl Elsewhere {
 impl Drop for Elsewhere {
     fn drop(&mut self) {
         ip(&format!("netns del {}", self.0));
+        // Connections that are still being closed keep the namespace, and with it the cable.
+        ip(&format!("link del ra{}", std::process::id() % 10_000));
     }
 }
 
