@@ -34,7 +34,7 @@
 //! | [`health`] | readiness, watchdog, what `residentctl doctor` checks | sd_notify |
 //! | [`checkpoint`] | the moments of a call at which tests kill the daemon | – |
 //! | [`journal`] | where log lines go | the journal |
-//! | [`net`] | TLS roots, reconnect delays and a caller's photograph: what all that speaks to a network shares | network |
+//! | [`net`] | TLS roots, reconnect delays, changes of the network, a caller's photograph: what all that speaks to a network shares | network |
 
 pub mod agent;
 pub mod api;
