@@ -14,7 +14,7 @@ use crate::call::{LineId, Reply};
 use crate::checkpoint::{Point, reached};
 use crate::health::{Beat, supervise};
 use crate::journal::messages;
-use crate::line::{LineCommand, LineEvent, LineState};
+use crate::line::{LineCommand, LineEvent, LineState, Wishes};
 use crate::net::backoff::Backoff;
 use crate::pusher::{Client, News, Outcome, Plan, Trigger};
 use std::collections::VecDeque;
@@ -67,6 +67,8 @@ pub struct Line {
     replies: Replies,
     intake: Intake,
     shown: Shown,
+    /// As they were told last: each login and each look brings them again.
+    wishes: Option<Wishes>,
     beat: Beat,
 }
 
@@ -99,6 +101,7 @@ impl Line {
             replies: Replies::new(times.keep_reply, times.keep_reply_online),
             intake: Intake::default(),
             shown: Shown::default(),
+            wishes: None,
             beat: supervise(&format!("line {}", settings.id.0)),
             settings,
             tls,
@@ -312,7 +315,10 @@ impl Line {
     /// What the platform has on the resident: wishes are passed on, and whether callers see the box is looked at.
     fn record(&mut self, Record { online, locale, time_zone, logging, wishes }: Record) {
         self.outbox.extend(logging.map(LineEvent::Logging));
-        self.outbox.extend(wishes.map(LineEvent::Wishes));
+        if wishes.is_some() && wishes != self.wishes {
+            self.wishes.clone_from(&wishes);
+            self.outbox.extend(wishes.map(LineEvent::Wishes));
+        }
         if locale.is_some() || time_zone.is_some() {
             self.outbox.push_back(LineEvent::Resident { locale, time_zone });
         }
