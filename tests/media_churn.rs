@@ -116,7 +116,7 @@ fn thirty_calls_leave_nothing_behind() {
 }
 
 #[test]
-#[ignore = "takes two minutes; hundred_calls does it with the whole daemon"]
+#[ignore = "takes two minutes; `make test` runs it"]
 fn a_hundred_calls_leave_nothing_behind() {
     apart("a_hundred_calls_leave_nothing_behind", || calls(100));
 }
