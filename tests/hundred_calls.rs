@@ -97,13 +97,12 @@ async fn calls(n: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a call in the very moment the television was put back may leave it on: to be mended first"]
 async fn a_few_calls_leave_nothing_behind() {
     calls(10).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes minutes; see above"]
+#[ignore = "takes minutes; `make test` runs it"]
 async fn a_hundred_calls_leave_nothing_behind() {
     calls(100).await;
 }

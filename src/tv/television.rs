@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// How long the screen stays awake for a call that was announced (power_normal, chatta.md 2.5) and does not come.
 const ANNOUNCED: Duration = Duration::from_secs(60);
+/// How long a television may take to do, and to tell, what putting it back asked of it.
+const SETTLE: Duration = Duration::from_secs(3);
 /// One press of a volume key.
 const VOLUME_STEP: u8 = 5;
 
@@ -43,6 +45,7 @@ pub fn spawn(config: Config, driver: Driver, memory: Arc<dyn Memory>) -> (mpsc::
         seen: TvState::UNKNOWN,
         told: TvState::UNKNOWN,
         restore_by: None,
+        settles: Instant::now(),
         owed: false,
     };
     tokio::spawn(television.run(inbox, told));
@@ -95,6 +98,8 @@ struct Television {
     told: TvState,
     /// When a television woken for an announced call is put back if no call comes.
     restore_by: Option<Instant>,
+    /// Until then, what it does may be what putting it back asked of it.
+    settles: Instant,
     /// It did not answer when it was to be put back: try again when it does.
     owed: bool,
 }
@@ -177,7 +182,9 @@ impl Television {
         {
             let _ = answer.send(());
         }
-        self.job = None;
+        if matches!(self.job.take(), Some((Doing::Restoring(_) | Doing::Recovering(_), _))) {
+            self.settles = Instant::now() + SETTLE;
+        }
     }
 
     fn wake(&mut self) {
@@ -215,6 +222,7 @@ impl Television {
             }
             (Done::Restored(done), doing) => {
                 self.owed = !done;
+                self.settles = Instant::now() + SETTLE;
                 match doing {
                     Doing::Restoring(Some(call)) => self.tell(TvEvent::Restored(call)).await,
                     Doing::Recovering(Some(answer)) => {
@@ -318,7 +326,8 @@ impl Television {
             None if self.owed && answers => self.restore(None),
             _ => {}
         }
-        if left || off {
+        // A call that comes while the television is being put back must not take that for a viewer's doing.
+        if (left || off) && Instant::now() >= self.settles {
             self.ledger.used();
         }
         if answers {

@@ -388,6 +388,22 @@ async fn a_wake_cut_short_between_power_and_input_is_undone_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_while_the_television_is_being_put_back_does_not_take_that_for_a_viewers_doing() {
+    let before = found(Power::Standby, "tuner", 40);
+    let mut f = fixture(before.clone());
+    assert_eq!(f.wake().await, Wake::Woken);
+    f.restore().await;
+    f.tell(Command::Wake(CallId(2))).await;
+    assert_eq!(f.event().await, TvEvent::Woken(Wake::Woken));
+    // What putting it back had asked for is told late; then the second wake counts.
+    f.tv.viewer(|s| s.input = Some("tuner".into())).await;
+    f.tv.viewer(|s| s.input = Some("box".into())).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    f.restore().await;
+    assert_eq!(f.tv.now(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_keys_blocks_nothing() {
     let mut f = fixture(found(Power::On, "box", 40));
     f.tell(Command::Show(scenes::missed())).await;
