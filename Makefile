@@ -67,7 +67,7 @@ devlab-test: ## the tests on camera, CEC, display, sound and input drivers, in a
 	@tests/tools/prepare test
 	@tests/devlab/test $(TESTS)
 
-devlab-faults: ## every fault of a device at every moment of a call, as a table (FAULT="Camera": only these)
+devlab-faults: ## not finished: faults of devices at each moment of a call; most rows are unproven (FAULT="Camera": only these)
 	@tests/tools/prepare test
 	@DEVLAB_FAULT='$(FAULT)' DEVLAB_TIMEOUT=3000 tests/devlab/test --nocapture faults::
 

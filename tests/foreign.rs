@@ -6,17 +6,17 @@
 
 #[path = "support/participant.rs"]
 mod participant;
+#[path = "support/program.rs"]
+mod support;
 
 use participant::{Guest, Participant};
 use residentd::call::RoomEvent;
 use residentd_lab::{CallOptions, Lab, Options, Power, ReplyKind};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
+use support::{CALLER, Daemon, RESIDENT, RESIDENT_NAME, configure};
 
-const RESIDENT: u64 = 1124;
 /// An emulated processor is some twenty times slower than a real one, on a machine that may be busy besides.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -34,42 +34,8 @@ fn said(mut command: Command) -> (String, bool) {
     (String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr), out.status.success())
 }
 
-struct Daemon(Child);
-
-impl Daemon {
-    fn start(lab: &Lab, dir: &Path) -> Daemon {
-        let pusher = lab.pusher();
-        std::fs::write(dir.join("password"), "password").unwrap();
-        std::fs::set_permissions(dir.join("password"), PermissionsExt::from_mode(0o600)).unwrap();
-        let text = format!(
-            "line.chatta.enabled = true\nline.chatta.api = {:?}\nline.chatta.pusher = \"ws://{}:{}\"\nline.chatta.key = {:?}\n\
-             line.chatta.rooms = {:?}\nline.chatta.username = \"chattademo\"\nline.chatta.password_file = {:?}\nstate.directory = {:?}\n\
-             api.socket = {:?}\nmedia.camera = \"test\"\nmedia.microphone = \"test\"\nmedia.speaker = \"tv\"\nmedia.size = \"640x360\"\n\
-             media.rate = 10\nmedia.codec = \"vp8\"\ntv.driver = \"lab\"\ntv.lab = {:?}\ntv.sink = \"driver\"\ncall.ring = 120\n\
-             call.wait_for_caller = 120\ncall.left_grace = 60\n",
-            lab.api_url(),
-            pusher.host,
-            pusher.port,
-            pusher.key,
-            lab.rooms_url(),
-            dir.join("password"),
-            dir.join("state"),
-            dir.join("s.sock"),
-            lab.tv_url(),
-        );
-        std::fs::write(dir.join("config.toml"), text).unwrap();
-        let mut command = program("residentd");
-        command.arg("--config").arg(dir.join("config.toml"));
-        Daemon(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+/// Pictures that an emulated processor can make, and time for them.
+const SLOW: &str = "media.rate = 10\nmedia.codec = \"vp8\"\ncall.ring = 120\ncall.wait_for_caller = 120\ncall.left_grace = 60";
 
 #[test]
 #[ignore = "needs programs of another processor: make cross-check"]
@@ -97,10 +63,11 @@ fn the_programs_tell_their_version_and_check_a_configuration() {
 async fn a_call_is_answered_seen_and_heard_and_everything_is_put_back() {
     let lab = Lab::start(Options::default()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let mut caller = lab.caller("roger_chatta_admin");
+    let mut caller = lab.caller(CALLER);
     let begin = Instant::now();
     let at = |what: &str| println!("{:6.1} s  {what}", begin.elapsed().as_secs_f64());
-    let _daemon = Daemon::start(&lab, dir.path());
+    let file = configure(&lab, dir.path(), SLOW);
+    let _daemon = Daemon::start(program("residentd").arg("--config").arg(file), dir.path());
     assert!(caller.presence(RESIDENT, true, PATIENCE).await, "not online");
     at("online");
     let requested = caller.request(RESIDENT, &CallOptions::default());
@@ -116,9 +83,7 @@ async fn a_call_is_answered_seen_and_heard_and_everything_is_put_back() {
     }
     assert!(matches!(reply, Some(ref reply) if reply.kind == ReplyKind::Accepted), "{reply:?}");
     at("accepted");
-    let token = lab.video_token("roger_chatta_admin", &requested.room_name);
-    let guest = Guest { token, room: requested.room_name.clone(), ..Guest::of(&lab, "roger_chatta_admin", "chattademo") };
-    let mut guest = Participant::join(guest).await;
+    let mut guest = Participant::join(Guest::in_room(&lab, &requested.room_name, CALLER, RESIDENT_NAME)).await;
     let seen = tokio::time::timeout(PATIENCE, async {
         while guest.picture.moving.load(Relaxed) < 15 || guest.loud.load(Relaxed) < 1000 {
             if let Ok(RoomEvent::Failed(why)) = guest.events.try_recv() {
@@ -143,7 +108,7 @@ async fn a_call_is_answered_seen_and_heard_and_everything_is_put_back() {
     assert!(heard.await.is_ok(), "the television shows and plays nothing of the caller: {}", lab.state()["tv"]);
     at("the television shows and plays the caller");
     let mut status = program("residentctl");
-    status.arg("--socket").arg(dir.path().join("s.sock")).arg("status");
+    status.arg("--socket").arg(dir.path().join("s.sock")).args(["--json", "status"]);
     let (words, well) = tokio::task::spawn_blocking(move || said(status)).await.unwrap();
     assert!(well && words.contains("talking"), "residentctl status: {words}");
     caller.end(RESIDENT, &requested);

@@ -4,15 +4,16 @@
 
 #[path = "support/browser.rs"]
 mod browser;
+#[path = "support/program.rs"]
+mod program;
 
 use browser::Browser;
+use program::{Daemon, PATIENCE, configure};
 use residentd_lab::{Lab, Options};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-const PATIENCE: Duration = Duration::from_secs(30);
 /// The network between here and there: of each run its own, as one that was killed may have left its cable.
 fn net() -> String {
     format!("10.77.{}", std::process::id() % 100)
@@ -64,44 +65,16 @@ impl Drop for Elsewhere {
     }
 }
 
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(lab: &Lab, dir: &std::path::Path, namespace: &str) -> Daemon {
-    let ports = lab.ports();
-    let password = dir.join("password");
-    std::fs::write(&password, "password").unwrap();
-    std::fs::set_permissions(&password, PermissionsExt::from_mode(0o600)).unwrap();
-    let here = format!("{}.1", net());
-    let text = format!(
-        "line.chatta.enabled = true\nline.chatta.api = \"http://{here}:{}\"\nline.chatta.pusher = \"ws://{here}:{}\"\n\
-         line.chatta.key = {:?}\nline.chatta.rooms = \"ws://{here}:{}/signaling\"\nline.chatta.username = \"chattademo\"\n\
-         line.chatta.password_file = {password:?}\nstate.directory = {:?}\napi.socket = {:?}\napi.keys = true\n\
-         media.camera = \"test\"\nmedia.microphone = \"test\"\nmedia.size = \"640x360\"\nmedia.speaker = \"none\"\ntv.driver = \"headless\"\n",
-        ports.api,
-        ports.pusher,
-        lab.pusher().key,
-        ports.rooms,
-        dir.join("state"),
-        dir.join("s.sock"),
+fn start(lab: &Lab, dir: &Path, namespace: &str) -> Daemon {
+    let (ports, here) = (lab.ports(), format!("{}.1", net()));
+    let more = format!(
+        "line.chatta.api = \"http://{here}:{}\"\nline.chatta.pusher = \"ws://{here}:{}\"\nline.chatta.rooms = \"ws://{here}:{}/signaling\"\n\
+         media.speaker = \"none\"\ntv.sink = \"none\"\ntv.driver = \"headless\"",
+        ports.api, ports.pusher, ports.rooms,
     );
-    std::fs::write(dir.join("config.toml"), text).unwrap();
     let mut command = Command::new("ip");
-    command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_residentd"), "--config"]).arg(dir.join("config.toml"));
-    Daemon(command.stdin(Stdio::null()).spawn().unwrap())
-}
-
-/// Asks the box's own command, which reaches it over a socket in the file system wherever its network is.
-fn residentctl(dir: &std::path::Path, command: &str) -> String {
-    let out =
-        Command::new(env!("CARGO_BIN_EXE_residentctl")).arg("--socket").arg(dir.join("s.sock")).args(["--json", command]).output().unwrap();
-    serde_json::from_slice::<serde_json::Value>(&out.stdout).map_or_else(|e| e.to_string(), |answer| answer.to_string())
+    command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_residentd"), "--config"]).arg(configure(lab, dir, &more));
+    Daemon::start(command.stdin(Stdio::null()), dir)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,7 +82,7 @@ async fn a_call_survives_a_new_address_of_the_box() {
     let elsewhere = Elsewhere::new();
     let lab = Lab::start(Options { bind: Ipv4Addr::UNSPECIFIED.into(), ..Options::default() }).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let _daemon = start(&lab, dir.path(), &elsewhere.name);
+    let mut daemon = start(&lab, dir.path(), &elsewhere.name);
     let browser = Browser::start(browser::Options::default()).await;
     let page = browser.open("carer", &format!("http://127.0.0.1:{}", lab.ports().page)).await;
     page.wait("!!document.querySelector('body[data-ready]')", PATIENCE).await;
@@ -117,19 +90,9 @@ async fn a_call_survives_a_new_address_of_the_box() {
     page.wait("!!document.querySelector('#resident-1124[data-online=true]')", PATIENCE).await;
     page.click("#resident-1124").await;
     page.click("#video-call").await;
-    let until = |what: &'static str, is: fn(&str) -> bool| {
-        let dir = dir.path().to_owned();
-        let asked = tokio::task::spawn_blocking(move || {
-            let start = std::time::Instant::now();
-            while !is(&residentctl(&dir, "status")) {
-                assert!(start.elapsed() < PATIENCE, "{what}: {}", residentctl(&dir, "status"));
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        });
-        async { asked.await.unwrap() }
-    };
-    until("it does not ring", |status| status.contains("\"phase\":\"ringing\"")).await;
-    residentctl(dir.path(), "accept");
+    // Its local API is reached over a socket in the file system, wherever its network is.
+    daemon.phase("ringing").await.expect("the program ended");
+    assert_eq!(daemon.ask("POST", "/v1/accept").map(|answer| answer.0), Some(204));
     let moving = "(async () => { const a = window.check().remote.frames; await new Promise(r => setTimeout(r, 500)); return window.check().remote.frames > a + 5; })()";
     page.wait(moving, PATIENCE).await;
     elsewhere.address("del", 2);
@@ -138,10 +101,10 @@ async fn a_call_survives_a_new_address_of_the_box() {
     let start = std::time::Instant::now();
     page.wait(moving, PATIENCE).await;
     println!("pictures again {:.1} s after the new address", start.elapsed().as_secs_f64());
-    until("not in the call any more", |status| status.contains("\"phase\":\"talking\"")).await;
+    daemon.phase("talking").await.expect("the program ended");
     page.click("#hang-up").await;
     // The word that the page hung up may go to the old address: then its leaving the room ends the call.
-    until("the call does not end", |status| status.contains("\"call\":null")).await;
+    daemon.until("the end of the call", |status| status["call"].is_null()).await.expect("the program ended");
     page.close().await;
     browser.close().await;
 }

@@ -74,9 +74,7 @@ const ELEMENTS: &[&[&str]] = &[
     &["videoconvert"],
     &["audioresample"],
     &["jpegdec"],
-    &["v4l2src"],
     &["alsasrc"],
-    &["alsasink"],
 ];
 
 fn elements() -> Outcome {
