@@ -122,6 +122,7 @@ async fn carry(from: Arc<UdpSocket>, out: Arc<UdpSocket>, to: SocketAddr, way: A
             }
             received = from.recv(&mut buffer) => {
                 let Ok(length) = received else { continue };
+                assert!(length < buffer.len(), "a datagram larger than any network carries: it would arrive cut off");
                 let (weather, now) = (*way.weather.lock().unwrap(), Instant::now());
                 if burst == 0 && rng.random::<f64>() < weather.loss / f64::from(weather.burst) {
                     burst = weather.burst;

