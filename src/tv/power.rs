@@ -130,6 +130,13 @@ impl Ledger {
         }
     }
 
+    /// What was found on was on its way to standby.
+    pub(crate) fn found_asleep(&self) {
+        if let Some(remembered) = &mut lock(&self.current).remembered {
+            remembered.found.power = Power::Standby;
+        }
+    }
+
     /// Writes down `what`; afterwards it is on the disk, or the log says why not. The call goes on without: a full disk
     /// must not keep the telephone from ringing.
     pub(crate) async fn write(&self, what: Option<Remembered>) {

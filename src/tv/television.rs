@@ -327,14 +327,23 @@ impl Television {
             _ => {}
         }
         // A call that comes while the television is being put back must not take that for a viewer's doing.
-        if (left || off) && Instant::now() >= self.settles {
+        let ours_late = (left || off) && Instant::now() < self.settles;
+        if ours_late {
+            // It was found on its way to where it had been sent, and goes there now, before the resident's eyes.
+            if off {
+                self.ledger.found_asleep();
+            }
+            if self.scene != Scene::Idle && self.job.is_none() {
+                self.wake();
+            }
+        } else if left || off {
             self.ledger.used();
         }
         if answers {
             self.draw();
         }
         // Nobody sits unseen before an open camera: who switches the television off has hung up.
-        if off && self.job.is_none() && matches!(self.scene, Scene::Connecting { .. } | Scene::InCall { .. }) {
+        if off && !ours_late && self.job.is_none() && matches!(self.scene, Scene::Connecting { .. } | Scene::InCall { .. }) {
             log::info!("the television was switched off during the call; hanging up");
             self.press(Press::HangUp);
         }

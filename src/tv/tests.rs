@@ -404,6 +404,31 @@ async fn a_call_while_the_television_is_being_put_back_does_not_take_that_for_a_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_while_standby_is_under_way_lights_the_television_up_again() {
+    let before = found(Power::Standby, "tuner", 40);
+    let mut f = fixture(before.clone());
+    assert_eq!(f.wake().await, Wake::Woken);
+    f.restore().await;
+    // It was sent to standby and takes its time: the next call finds it on.
+    f.tv.viewer(|s| s.power = Power::On).await;
+    f.tell(Command::Wake(CallId(2))).await;
+    assert_eq!(f.event().await, TvEvent::Woken(Wake::AlreadyOn));
+    f.tell(Command::Show(scenes::ringing())).await;
+    f.tv.view().wait_for(|v| v.scene == scenes::ringing()).await.unwrap();
+    f.tv.viewer(|s| s.power = Power::Standby).await;
+    loop {
+        if f.event().await == TvEvent::Woken(Wake::Woken) {
+            break;
+        }
+    }
+    assert_eq!(f.tv.now().power, Power::On);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    f.tell(Command::Show(Scene::Idle)).await;
+    f.restore().await;
+    assert_eq!(f.tv.now(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_keys_blocks_nothing() {
     let mut f = fixture(found(Power::On, "box", 40));
     f.tell(Command::Show(scenes::missed())).await;
