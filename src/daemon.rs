@@ -308,6 +308,7 @@ pub async fn assemble(config: Config, driver: tv::Driver, outputs: Outputs) -> R
     let store = Store::open(&state_directory(&config));
 
     let tv_config = tv::Config { mute_key: config.text("tv.keys.mute") == "microphone", ..tv::Config::default() };
+    let television = driver.seen.subscribe();
     let (tv, tv_events) = tv::spawn(tv_config, driver, Arc::new(store.clone()));
 
     let (to_line_events, line_events) = mpsc::channel(LINE_EVENTS);
@@ -326,6 +327,7 @@ pub async fn assemble(config: Config, driver: tv::Driver, outputs: Outputs) -> R
         since: jiff::Timestamp::now(),
         lines: Default::default(),
         now: machine.snapshot(),
+        television: None,
         woken: None,
         camera: devices.camera,
         microphone: devices.microphone,
@@ -359,6 +361,7 @@ pub async fn assemble(config: Config, driver: tv::Driver, outputs: Outputs) -> R
         line_events,
         tv,
         tv_events,
+        television,
         outputs,
         media,
         rooms,

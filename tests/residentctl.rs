@@ -56,6 +56,85 @@ async fn status_tells_at_a_glance_and_as_json() {
     assert_eq!(status["versions"]["residentd"], env!("CARGO_PKG_VERSION"));
 }
 
+fn narrow(told: &str) {
+    assert!(told.lines().all(|l| l.chars().count() <= 80), "wider than 80 columns: {told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_tells_the_television_as_the_daemon_has_seen_it() {
+    let mut house = House::start("").await;
+    let status = ["status", "--set", "tv.driver=headless"];
+    let seen = async |wanted: &str| {
+        let becomes = async {
+            while !text(&ctl(&house, &status).await).contains(wanted) {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        let told = tokio::time::timeout(PATIENCE, becomes).await;
+        assert!(told.is_ok(), "{wanted:?} is not told: {}", text(&ctl(&house, &status).await));
+    };
+    seen("not known: it has not told yet").await;
+    let caller = house.lab.caller("roger_chatta_admin");
+    caller.request(RESIDENT, &CallOptions::default());
+    seen("on, shows this box, volume 30, seen").await;
+    assert_eq!(ctl(&house, &["decline"]).await.status.code(), Some(0));
+    seen("standby, shows tuner, volume 18, seen").await;
+    narrow(&text(&ctl(&house, &status).await));
+    let status = json(&ctl(&house, &["status", "--json"]).await);
+    assert_eq!(status["status"]["television"]["power"], "standby", "{status}");
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn devices_are_listed_by_what_they_are_for() {
+    let run = async |more: &[&str]| command(Path::new("/nonexistent"), more).output().await.unwrap();
+    let told = text(&run(&["devices"]).await);
+    let kinds = ["Cameras (media.camera)", "Microphones (media.microphone)", "Loudspeakers (media.speaker)"];
+    let more = ["HDMI-CEC adapters (tv.cec.device)", "Displays (tv.display.connector)", "Remote controls and keyboards (tv.keys.devices)"];
+    for kind in kinds.iter().chain(&more) {
+        assert!(told.lines().any(|l| l == *kind), "{kind} is missing: {told}");
+    }
+    narrow(&told);
+    let listed = json(&run(&["devices", "--json"]).await);
+    for key in ["cameras", "microphones", "speakers", "adapters", "displays", "remotes"] {
+        assert!(listed[key].is_array(), "{key} is missing: {listed}");
+    }
+}
+
+/// Its output on a terminal.
+async fn on_a_terminal(before: &str, arguments: &str) -> String {
+    let line = format!("{before} {} --config /dev/null {arguments}", env!("CARGO_BIN_EXE_residentctl"));
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR");
+    let output = script.stdin(Stdio::null()).kill_on_drop(true).output();
+    text(&tokio::time::timeout(PATIENCE, output).await.expect("residentctl does not end").unwrap())
+}
+
+#[tokio::test]
+async fn colours_are_for_terminals_and_for_those_who_want_them() {
+    let doctor = "doctor --only configuration";
+    assert!(on_a_terminal("", doctor).await.contains("\u{1b}[31mFAILURE"));
+    for (before, more) in [("NO_COLOR=1", ""), ("TERM=dumb", ""), ("", "--json")] {
+        let told = on_a_terminal(before, &format!("{doctor} {more}")).await;
+        assert!(told.contains("configuration") && !told.contains("\u{1b}[3"), "{before} {more}: {told:?}");
+    }
+    assert!(on_a_terminal("NO_COLOR=", doctor).await.contains("\u{1b}[31mFAILURE"), "nothing is no wish");
+}
+
+#[tokio::test]
+async fn doctor_fits_into_80_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = format!("state.directory={}", dir.path().display());
+    let mut arguments = vec!["doctor", "--set", &state, "--set", "line.chatta.enabled=true", "--set", "line.chatta.api=http://127.0.0.1:9"];
+    for check in ["configuration", "daemon", "unit", "versions", "clock", "disk", "memory", "dns", "rest", "pusher", "rooms", "cec"] {
+        arguments.extend(["--only", check]);
+    }
+    let output = command(Path::new("/nonexistent/residentd.sock"), &arguments).output();
+    let told = text(&tokio::time::timeout(2 * PATIENCE, output).await.expect("doctor does not end").unwrap());
+    assert!(told.contains("FAILURE") && told.contains("->"), "{told}");
+    narrow(&told);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ringing_call_can_be_declined_from_a_shell_and_is_in_the_log_and_among_the_events() {
     let mut house = House::start("").await;

@@ -121,6 +121,12 @@ impl Loop {
         }
     }
 
+    /// For those who look; nothing here is decided by it.
+    pub(super) fn on_television(&mut self) {
+        let seen = self.agent.television.borrow_and_update().clone();
+        self.agent.status.send_modify(|s| s.television = seen);
+    }
+
     /// The room's paths are made anew when the box has moved; the lines try now what waits.
     pub(super) fn on_network(&mut self, change: Change) {
         if change == Change::Moved {

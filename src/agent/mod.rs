@@ -48,6 +48,8 @@ pub struct Agent {
     pub tv: mpsc::Sender<tv::Command>,
     /// What it tells.
     pub tv_events: mpsc::Receiver<TvEvent>,
+    /// How it was seen last.
+    pub television: watch::Receiver<Option<tv::Seen>>,
     /// Where a call's picture and sound go.
     pub outputs: Outputs,
     /// A call's devices and rates.
@@ -178,6 +180,7 @@ impl Agent {
                     OfCall::Room(event) => l.on_room(call, event),
                     OfCall::Media(event) => l.on_media(call, event),
                 },
+                Ok(()) = l.agent.television.changed() => l.on_television(),
                 change = l.agent.network.recv() => match change {
                     Some(change) => l.on_network(change),
                     None => l.agent.network = never(),

@@ -45,6 +45,8 @@ pub struct Status {
     /// What is going on, and the running call if there is one.
     #[serde(flatten)]
     pub now: Snapshot,
+    /// How the television was seen last; `None`: not at all yet.
+    pub television: Option<crate::tv::Seen>,
     /// How the last wake of the television went.
     pub woken: Option<crate::tv::Wake>,
     /// Whether a camera could be opened now.
@@ -263,7 +265,7 @@ mod tests {
     fn idle() -> Status {
         let since = jiff::Timestamp::UNIX_EPOCH;
         let now = Snapshot { phase: crate::call::Phase::Idle, call: None, missed: 0 };
-        Status { version: "0", since, lines: BTreeMap::new(), now, woken: None, camera: true, microphone: true }
+        Status { version: "0", since, lines: BTreeMap::new(), now, television: None, woken: None, camera: true, microphone: true }
     }
 
     struct Fixture {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Sets up, watches and examines residentd, the resident's end of a video call.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "residentctl", version, about, after_long_help = exit_codes(), max_term_width = 100, subcommand_required = true)]
+#[command(name = "residentctl", version, about, after_long_help = exit_codes(), max_term_width = 80, subcommand_required = true)]
 pub struct Arguments {
     /// The daemon's socket [default: as the configuration says, else /run/residentd/residentd.sock].
     #[arg(long, global = true, value_name = "PATH")]
@@ -88,7 +88,7 @@ pub enum Command {
         #[arg(long)]
         devices: bool,
     },
-    /// Cameras, microphones and loudspeakers, by the names that belong into the configuration.
+    /// Cameras, microphones, loudspeakers, HDMI-CEC adapters, displays and remote controls, by the names that belong into the configuration.
     Devices,
     /// Versions of everything that matters.
     Version,
@@ -117,4 +117,28 @@ pub enum ConfigCommand {
 fn exit_codes() -> String {
     let rows = exit::TABLE.iter().map(|(exit, means)| format!("  {:>2}  {means}\n", exit.code()));
     format!("Exit codes:\n{}", rows.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn help(command: &mut clap::Command, texts: &mut Vec<String>) {
+        texts.push(command.render_help().to_string());
+        texts.push(command.render_long_help().to_string());
+        command.get_subcommands_mut().for_each(|command| help(command, texts));
+    }
+
+    #[test]
+    fn the_help_of_every_command_fits_into_80_columns() {
+        let mut texts = Vec::new();
+        let mut all = Arguments::command();
+        all.build();
+        help(&mut all, &mut texts);
+        assert!(texts.len() > 40, "only {} pages", texts.len());
+        for line in texts.iter().flat_map(|text| text.lines()) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
 }

@@ -5,6 +5,17 @@ use super::screen::Screen;
 use crate::config::Config;
 use crate::media::camera::choice::Want;
 use crate::media::devices;
+use crate::tv::keymap::Map;
+use serde::Serialize;
+
+/// Everything, with the names in the places where programs have found them so far.
+#[derive(Serialize)]
+struct All {
+    #[serde(flatten)]
+    media: devices::Devices,
+    #[serde(flatten)]
+    tv: crate::tv::devices::Devices,
+}
 
 /// Lists them. Cameras are opened for a moment, without their light going on.
 ///
@@ -13,12 +24,17 @@ use crate::media::devices;
 pub async fn run(screen: &mut Screen, config: Option<&Config>) -> Result<Exit, Failure> {
     let media = config.and_then(|config| crate::daemon::media(config).ok()).unwrap_or_default();
     let want = Want { width: media.width, height: media.height, fps: media.fps };
-    let listed = screen.during("asking the devices", tokio::task::spawn_blocking(move || devices::list(want))).await;
+    let keymap = config.and_then(|config| config.path("tv.keys.map"));
+    let listing = move || All { media: devices::list(want), tv: crate::tv::devices::list(&Map::with(keymap.as_deref())) };
+    let listed = screen.during("asking the devices", tokio::task::spawn_blocking(listing)).await;
     let listed = listed.map_err(|e| Failure::new(Exit::Failed, format!("the devices cannot be listed: {e}; report this")))?;
     if screen.json {
         screen.value(&listed, true);
-    } else {
-        listed.to_string().lines().for_each(|line| screen.line(line));
+        return Ok(Exit::Done);
+    }
+    for line in format!("{}{}", listed.media, listed.tv).lines() {
+        let words = line.trim_start();
+        screen.indented(line.len() - words.len(), words);
     }
     Ok(Exit::Done)
 }

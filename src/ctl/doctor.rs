@@ -42,7 +42,9 @@ pub async fn run(screen: &mut Screen, daemon: &Daemon, loaded: Result<Config, Mi
     let findings = examine(daemon, loaded, choice, |found| match found {
         None => {
             let left: Vec<&str> = wanted[shown..].iter().filter(|n| !waiting.contains_key(**n)).copied().collect();
-            screen.progress(&left.join(", "));
+            if !left.is_empty() {
+                screen.progress(&left.join(", "));
+            }
         }
         Some(finding) => {
             waiting.insert(finding.check, finding.clone());

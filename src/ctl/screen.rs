@@ -52,13 +52,14 @@ pub struct Screen {
 impl Screen {
     /// For this process.
     pub fn new(json: bool) -> Screen {
-        let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+        // https://no-color.org: whatever it says, unless it says nothing.
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
         let terminal = std::io::stdout().is_terminal();
         let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
         Screen {
             json,
-            colour: terminal && !json && !dumb && !set("NO_COLOR"),
+            colour: terminal && !json && !dumb && !unwanted,
             width: if columns < 40 { USUAL } else { columns.min(WIDEST) },
             lively: std::io::stderr().is_terminal() && !dumb && !json,
             drawn: false,
@@ -142,7 +143,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut line = String::new();
     let mut length = 0;
     for word in text.split_whitespace() {
-        let size = word.chars().count();
+        let size = columns(word);
         if length > 0 && length + 1 + size > width {
             lines.push(std::mem::take(&mut line));
             length = 0;
@@ -156,6 +157,12 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     }
     lines.push(line);
     lines
+}
+
+/// How many columns text takes: a colour takes none.
+fn columns(text: &str) -> usize {
+    let coloured = text.split("\x1b[").skip(1).map(|code| code.find('m').map_or(0, |end| end + 3)).sum::<usize>();
+    text.chars().count().saturating_sub(coloured)
 }
 
 /// Text of others as it may stand on a terminal: no control characters, and not endless.
@@ -198,6 +205,13 @@ mod tests {
         let lines = wrap(text, 9);
         assert_eq!(lines, ["one two", "three", "fourfourfourfour", "five"]);
         assert_eq!(wrap("", 9), [""]);
+    }
+
+    #[test]
+    fn colours_take_no_room() {
+        assert_eq!(columns("\x1b[32mgood\x1b[0m"), 4);
+        assert_eq!(wrap("\x1b[32mone two\x1b[0m", 7).len(), 1);
+        assert_eq!(columns("\x1b[\x1b[torn"), 4 + 4);
     }
 
     #[test]

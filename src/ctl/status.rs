@@ -2,7 +2,7 @@
 
 use super::client::Daemon;
 use super::exit::{Exit, Failure};
-use super::screen::{Ink, Screen, since};
+use super::screen::{Ink, Screen, since, tame};
 use super::{version, words};
 use crate::config::Config;
 use serde_json::{Value, json};
@@ -78,16 +78,55 @@ fn call(status: &Value) -> String {
     )
 }
 
+/// As the daemon's driver has it: power, what is shown, volume; and when that was seen.
 fn television(status: &Value, config: Option<&Config>) -> String {
-    let driver = config.map_or("", |c| c.text("tv.driver"));
-    let driver = match driver {
-        "none" => "not controlled (tv.driver = \"none\")",
-        "" => "as configured",
-        other => other,
+    let driver = match config.map_or("", |c| c.text("tv.driver")) {
+        "none" => return "not controlled (tv.driver = \"none\")".into(),
+        "" => String::new(),
+        driver => format!("{driver}: "),
     };
-    match &status["woken"] {
-        Value::Null => driver.to_owned(),
-        Value::String(word) => format!("{driver}; last wake: {word}"),
-        other => format!("{driver}; last wake: {}", super::screen::tame(&other.to_string())),
+    let woken = match &status["woken"] {
+        Value::Null => String::new(),
+        Value::String(word) => format!("; last wake: {}", tame(word)),
+        other => format!("; last wake: {}", tame(&other.to_string())),
+    };
+    format!("{driver}{}{woken}", seen(&status["television"]))
+}
+
+fn seen(tv: &Value) -> String {
+    let Some(power) = tv["power"].as_str() else { return "not known: it has not told yet, and nobody had to ask".into() };
+    let at = since(&tv["at"]);
+    let power = match power {
+        "unknown" => return format!("not known: it did not answer, {at}"),
+        power => tame(power),
+    };
+    let shows = match (tv["shows_us"].as_bool(), tv["input"].as_str()) {
+        (Some(true), _) => ", shows this box".into(),
+        (_, Some(input)) => format!(", shows {}", tame(input)),
+        (_, None) => ", input not known".into(),
+    };
+    let volume = tv["volume"].as_u64().map_or_else(String::new, |volume| format!(", volume {volume}"));
+    format!("{power}{shows}{volume}, seen {at}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tv::{Power, Seen, TvState};
+
+    #[test]
+    fn the_television_is_told_as_it_was_seen_and_what_is_not_known_is_said() {
+        let tell = |power, input: Option<&str>, volume, shows_us| {
+            let state = TvState { power, input: input.map(Into::into), volume };
+            seen(&json!(Seen { state, shows_us, at: jiff::Timestamp::now() }))
+        };
+        let on = tell(Power::On, Some("1.0.0.0"), Some(30), Some(true));
+        assert!(on.starts_with("on, shows this box, volume 30, seen "), "{on}");
+        let other = tell(Power::On, Some("tuner"), None, Some(false));
+        assert!(other.starts_with("on, shows tuner, seen "), "{other}");
+        let standby = tell(Power::Standby, None, None, None);
+        assert!(standby.starts_with("standby, input not known, seen "), "{standby}");
+        assert!(tell(Power::Unknown, None, None, None).starts_with("not known: it did not answer"));
+        assert!(seen(&Value::Null).starts_with("not known: "));
     }
 }

@@ -91,8 +91,13 @@ impl Headless {
         let (view, _) = watch::channel(View { scene: Scene::Idle, focus: Default::default() });
         let headless =
             Headless { inner: Arc::new(Mutex::new(inner)), tell, view: Arc::new(view), remote: Arc::default(), own: Arc::default() };
-        let driver =
-            Driver { set: Arc::new(headless.clone()), stage: Box::new(headless.clone()), events, shown: watch::Sender::new(false) };
+        let driver = Driver {
+            set: Arc::new(headless.clone()),
+            stage: Box::new(headless.clone()),
+            events,
+            shown: watch::Sender::new(false),
+            seen: watch::Sender::new(None),
+        };
         (headless, driver)
     }
 

@@ -6,6 +6,7 @@
 
 pub mod cec;
 pub mod command;
+pub mod devices;
 pub mod dialog;
 pub mod displays;
 pub mod headless;
@@ -147,6 +148,18 @@ pub struct TvState {
     pub input: Option<String>,
     /// Volume 0..=100; `None` if unknown.
     pub volume: Option<u8>,
+}
+
+/// The television as it was last seen, for those who want to know.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Seen {
+    /// How it was.
+    #[serde(flatten)]
+    pub state: TvState,
+    /// Whether the box was what it showed; `None` if unknown.
+    pub shows_us: Option<bool>,
+    /// When it was asked, or told us. Most drivers tell every change; one that only answers may have changed since.
+    pub at: jiff::Timestamp,
 }
 
 impl TvState {

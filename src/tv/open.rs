@@ -154,7 +154,10 @@ pub fn open(settings: &Settings) -> std::io::Result<Television> {
     }
     let theatre = Theatre::start(setting, tell)?;
     let (remote, own) = theatre.taps();
-    Ok(Television { driver: Driver { set, stage: Box::new(theatre), events, shown }, outputs: Outputs { remote, own, sound } })
+    Ok(Television {
+        driver: Driver { set, stage: Box::new(theatre), events, shown, seen: watch::Sender::new(None) },
+        outputs: Outputs { remote, own, sound },
+    })
 }
 
 /// A television that cannot be controlled: whoever sits before it has switched it on.

@@ -298,9 +298,18 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8, default: Opt
     (result, seen)
 }
 
-/// Puts back what we changed and nobody changed since. `false`: it does not answer, the rest stays written down.
-pub(crate) async fn restore(set: &dyn Set, ledger: &Ledger) -> bool {
-    let Some(plan) = ledger.current() else { return true };
+/// How putting back went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Restored {
+    /// Nothing is left to be put back.
+    pub done: bool,
+    /// How the set was seen last, if it was looked at.
+    pub seen: Option<TvState>,
+}
+
+/// Puts back what we changed and nobody changed since. A set that does not answer is not done: the rest stays written down.
+pub(crate) async fn restore(set: &dyn Set, ledger: &Ledger) -> Restored {
+    let Some(plan) = ledger.current() else { return Restored { done: true, seen: None } };
     let mut now = ask(set).await;
     let mut silent = 0;
     for pause in LOOKS.into_iter().cycle().take(LOOKS.len() * TRIES as usize) {
@@ -321,7 +330,7 @@ pub(crate) async fn restore(set: &dyn Set, ledger: &Ledger) -> bool {
         if plan.input {
             tell("its input back", set.input(&plan.former())).await;
         }
-        return false;
+        return Restored { done: false, seen: Some(now) };
     }
     put_back(set, &plan, &now).await;
     // What was asked is on its way; it counts as done when it is seen, or when the set has had its time.
@@ -334,7 +343,7 @@ pub(crate) async fn restore(set: &dyn Set, ledger: &Ledger) -> bool {
         sleep(pause).await;
     }
     ledger.write(None).await;
-    true
+    Restored { done: true, seen: Some(now) }
 }
 
 /// Sets a volume somebody asked for.

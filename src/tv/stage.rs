@@ -1,9 +1,9 @@
 //! What is seen and heard: the seam between the television's task and whoever draws and plays.
 
-use super::TvState;
 use super::dialog::Choice;
 use super::keys::Stroke;
 use super::power::Set;
+use super::{Seen, TvState};
 use crate::call::{Caller, CallerId, LineId, Scene};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -72,4 +72,6 @@ pub struct Driver {
     pub events: mpsc::Receiver<DriverEvent>,
     /// Told whether something of ours is shown, for whoever needs to know.
     pub shown: watch::Sender<bool>,
+    /// Told how the set is whenever that is seen; `None` before.
+    pub seen: watch::Sender<Option<Seen>>,
 }

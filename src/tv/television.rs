@@ -5,7 +5,7 @@ use super::dialog::Dialog;
 use super::keys::Key;
 use super::power::{self, Ledger, Memory};
 use super::stage::{Driver, DriverEvent, Stage, View};
-use super::{Command, Config, Power, TvEvent, TvState, Wake, Wishes};
+use super::{Command, Config, Power, Seen, TvEvent, TvState, Wake, Wishes};
 use crate::call::{CallId, Press, Scene};
 use crate::checkpoint::{Point, reached};
 use crate::journal::messages;
@@ -27,7 +27,7 @@ const VOLUME_STEP: u8 = 5;
 pub fn spawn(config: Config, driver: Driver, memory: Arc<dyn Memory>) -> (mpsc::Sender<Command>, mpsc::Receiver<TvEvent>) {
     let (commands, inbox) = mpsc::channel(64);
     let (outbox, events) = mpsc::channel(64);
-    let Driver { set, stage, events: told, shown } = driver;
+    let Driver { set, stage, events: told, shown, seen } = driver;
     let television = Television {
         config,
         set,
@@ -43,6 +43,7 @@ pub fn spawn(config: Config, driver: Driver, memory: Arc<dyn Memory>) -> (mpsc::
         job: None,
         volume: None,
         seen: TvState::UNKNOWN,
+        seen_by: seen,
         told: TvState::UNKNOWN,
         restore_by: None,
         settles: Instant::now(),
@@ -62,7 +63,7 @@ enum Doing {
 
 enum Done {
     Woken(Wake, TvState),
-    Restored(bool),
+    Restored(power::Restored),
 }
 
 /// What is known of the dialog that must be seen and heard before anything is answered by itself.
@@ -94,6 +95,8 @@ struct Television {
     volume: Option<(Job<()>, Option<u8>)>,
     /// How it is as far as we know, asked or told.
     seen: TvState,
+    /// Who wants to know that.
+    seen_by: watch::Sender<Option<Seen>>,
     /// As it was last told. What changed is judged by this alone: news may be older than an answer.
     told: TvState,
     /// When a television woken for an announced call is put back if no call comes.
@@ -214,14 +217,17 @@ impl Television {
         let Some((doing, _)) = self.job.take() else { return };
         match (done, doing) {
             (Done::Woken(wake, state), _) => {
-                self.seen = state;
+                self.see(state);
                 reached(Point::TelevisionWoken);
                 log::info!(wake:? = wake; "television asked to wake up");
                 self.tell(TvEvent::Woken(wake)).await;
                 self.judge().await;
             }
-            (Done::Restored(done), doing) => {
-                self.owed = !done;
+            (Done::Restored(restored), doing) => {
+                self.owed = !restored.done;
+                if let Some(state) = restored.seen {
+                    self.see(state);
+                }
                 self.settles = Instant::now() + SETTLE;
                 match doing {
                     Doing::Restoring(Some(call)) => self.tell(TvEvent::Restored(call)).await,
@@ -232,6 +238,13 @@ impl Television {
                 }
             }
         }
+    }
+
+    /// It is like this, as far as we know.
+    fn see(&mut self, state: TvState) {
+        let shows_us = state.input.as_ref().and_then(|input| Some(*input == self.set.own_input()?));
+        self.seen_by.send_replace(Some(Seen { state: state.clone(), shows_us, at: jiff::Timestamp::now() }));
+        self.seen = state;
     }
 
     async fn show(&mut self, scene: Scene) {
@@ -313,7 +326,7 @@ impl Television {
 
     /// Somebody, we or a viewer, changed the set, or it answers again.
     async fn changed(&mut self, state: TvState) {
-        self.seen = state.clone();
+        self.see(state.clone());
         let before = std::mem::replace(&mut self.told, state);
         let now = &self.told;
         let ours = self.set.own_input();
@@ -410,7 +423,7 @@ impl Television {
             }
             power::turn(&*set, to).await;
         };
-        self.seen.volume = Some(to);
+        self.see(TvState { volume: Some(to), ..self.seen.clone() });
         self.volume = Some((Box::pin(job), None));
     }
 

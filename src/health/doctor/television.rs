@@ -3,7 +3,9 @@
 use super::Outcome;
 use crate::config::Config;
 use crate::tv::cec::quirks::Quirks;
+use crate::tv::devices::remotes;
 use crate::tv::displays;
+use crate::tv::keymap::Map;
 use cec_linux::{CecDevice, CecLogicalAddress, CecModeFollower, CecModeInitiator, CecOpcode, CecPhysicalAddress};
 use std::path::{Path, PathBuf};
 
@@ -131,11 +133,11 @@ pub(super) fn keys(config: &Config) -> Outcome {
             ),
         };
     }
-    let devices = std::fs::read_to_string("/proc/bus/input/devices").unwrap_or_default();
+    let remotes = remotes(&Map::with(config.path("tv.keys.map").as_deref()));
     let wanted = config.list("tv.keys.devices");
     // Paths are not in this list: they are taken at their word.
     let named = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str()));
-    let names: Vec<&str> = with_keys(&devices).into_iter().filter(|name| named(name)).collect();
+    let names: Vec<&str> = remotes.iter().map(|remote| remote.name.as_str()).filter(|name| named(name)).collect();
     let paths: Vec<&str> = wanted.iter().map(String::as_str).filter(|w| w.starts_with('/') && Path::new(w).exists()).collect();
     let all: Vec<&str> = names.into_iter().chain(paths).collect();
     match (all.is_empty(), driver) {
@@ -148,23 +150,6 @@ pub(super) fn keys(config: &Config) -> Outcome {
         ),
         (false, _) => Outcome::ok(format!("keys come from {}", all.join(", "))),
     }
-}
-
-/// Names of the input devices that have an OK or Enter key (KEY_ENTER 28, KEY_OK 0x160, KEY_SELECT 0x161).
-fn with_keys(devices: &str) -> Vec<&str> {
-    devices
-        .split("\n\n")
-        .filter(|device| {
-            let bits = device.lines().find_map(|l| l.strip_prefix("B: KEY=")).unwrap_or_default();
-            let words: Vec<u64> = bits.split_whitespace().rev().map(|w| u64::from_str_radix(w, 16).unwrap_or(0)).collect();
-            // The kernel writes words of its own size.
-            let size = usize::try_from(usize::BITS).unwrap_or(64);
-            let set = |key: usize| words.get(key / size).is_some_and(|word| word & (1 << (key % size)) != 0);
-            [28, 0x160, 0x161].iter().any(|key| set(*key))
-        })
-        .filter_map(|device| device.lines().find_map(|l| l.strip_prefix("N: Name=")))
-        .map(|name| name.trim_matches('"'))
-        .collect()
 }
 
 #[cfg(test)]
@@ -194,12 +179,5 @@ mod tests {
         let gone = cec(&config(&["tv.driver=cec", "tv.cec.device=/dev/cec-not-there"]));
         assert!(gone.verdict == Verdict::Failure && gone.says.contains("/dev/cec-not-there"), "{gone:?}");
         assert_eq!(cec(&config(&["tv.driver=lab"])).verdict, Verdict::Ok);
-    }
-
-    #[test]
-    fn input_devices_with_an_ok_key_are_told_from_those_without() {
-        let text = "I: Bus=0003\nN: Name=\"Remote\"\nB: KEY=3 0 0 0 0 10000000\n\nI: Bus=0019\nN: Name=\"Lid\"\nB: KEY=8000\n";
-        assert_eq!(with_keys(text), ["Remote"]);
-        assert!(with_keys("").is_empty());
     }
 }

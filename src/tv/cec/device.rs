@@ -193,6 +193,55 @@ fn find(settings: &Settings) -> Result<(CecDevice, PathBuf), String> {
     }
 }
 
+/// What an adapter says of itself, for a technician.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct AdapterInfo {
+    /// Such as `/dev/cec0`.
+    pub path: PathBuf,
+    /// The kernel's driver.
+    pub driver: Option<String>,
+    /// Where it is plugged in, such as `1.0.0.0`; `None` without a television at the other end.
+    pub physical: Option<String>,
+    /// Its address on the bus; `None` until the daemon has claimed one.
+    pub logical: Option<u8>,
+    /// Why it could not be asked.
+    pub trouble: Option<String>,
+}
+
+impl AdapterInfo {
+    /// All but the path, in words.
+    pub fn words(&self) -> String {
+        let driver = self.driver.as_deref().unwrap_or("unknown driver");
+        match (&self.trouble, &self.physical) {
+            (Some(trouble), _) => format!("cannot be asked: {trouble}"),
+            (None, None) => format!("{driver}, no television at the other end"),
+            (None, Some(physical)) => {
+                let logical = self.logical.map_or_else(|| "no address on the bus".to_owned(), |n| format!("logical address {n}"));
+                format!("{driver}, plugged in at {physical}, {logical}")
+            }
+        }
+    }
+}
+
+/// All adapters of the box with what they say. Nothing is sent over the cable.
+pub fn adapters_here() -> Vec<AdapterInfo> {
+    let ask = |path: &Path| {
+        let device = CecDevice::open(path)?;
+        Ok((device.get_capas()?.driver().to_owned(), address(&device)?))
+    };
+    let tell = |path: PathBuf| match ask(&path) {
+        Ok((driver, at)) => {
+            let physical = at.physical.is_valid().then(|| at.physical.to_string());
+            AdapterInfo { driver: Some(driver), physical, logical: at.logical, trouble: None, path }
+        }
+        Err(e) => {
+            let e: io::Error = e;
+            AdapterInfo { driver: None, physical: None, logical: None, trouble: Some(e.to_string()), path }
+        }
+    };
+    adapters().into_iter().map(tell).collect()
+}
+
 /// All adapters, by number.
 fn adapters() -> Vec<PathBuf> {
     let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();

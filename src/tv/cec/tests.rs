@@ -55,7 +55,7 @@ impl House {
     }
 
     async fn restore(&self) -> bool {
-        let done = power::restore(&self.set, &self.ledger).await;
+        let done = power::restore(&self.set, &self.ledger).await.done;
         sleep(Duration::from_secs(15)).await;
         done
     }
