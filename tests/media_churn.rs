@@ -116,7 +116,7 @@ fn thirty_calls_leave_nothing_behind() {
 }
 
 #[test]
-#[ignore = "takes two minutes; `make test` runs it"]
+#[ignore = "takes two minutes; tests/hundred_calls.rs does it with the whole daemon"]
 fn a_hundred_calls_leave_nothing_behind() {
     apart("a_hundred_calls_leave_nothing_behind", || calls(100));
 }
