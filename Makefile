@@ -93,8 +93,9 @@ package: ## the .deb for TARGET with its bill of materials and checksums, in tar
 	@tests/tools/prepare package
 	@packaging/package.sh $(TARGET)
 
-package-check: ## lintian; for this processor's own: install, start, upgrade, remove and purge in a fresh root
+package-check: ## lintian; for this processor's own: from nothing to online on a machine of its own, credentials, upgrade, purge
 	@tests/tools/prepare package
+	cargo build --workspace --bins --locked
 	@packaging/check.sh $(TARGET)
 
 reproducible: ## build and package the last commit twice in different folders, and compare the bytes (half an hour)

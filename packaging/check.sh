@@ -1,7 +1,7 @@
 #!/bin/bash
 # check.sh TARGET: the package that package.sh has made. Lintian finds no error in it; what it must hold is there. For this machine's own
-# processor it is also installed into a fresh Debian root, started, upgraded with state and settings in place, removed, and purged; then the
-# root holds what it held before. Needs root for that.
+# processor it is also installed on a machine of its own (install-check.sh): provisioned with a file until it is online, upgraded with state and
+# settings in place, removed, and purged. Needs root for that.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/../cross" && pwd)
 # shellcheck source=cross/targets.sh

@@ -1,7 +1,7 @@
 """A box whose platform is the lab, with the line that residentd-lab prints as JSON.
 
-    provisioning.py configuration JSON    the box's configuration
-    provisioning.py online JSON           waits until the platform sees the box, a minute at most
+    provisioning.py file JSON      the file for `residentctl provision --file`
+    provisioning.py online JSON    waits until the platform sees the box, a minute at most
 """
 
 import json
@@ -18,14 +18,15 @@ def ask(path):
         return json.load(answer)
 
 
-if sys.argv[1] == "configuration":
-    print(f"""[line.chatta]
-enabled = true
+if sys.argv[1] == "file":
+    print(f"""username = "chattademo"
+password = "password"
+
+[line.chatta]
 api = "{lab['api_url']}"
 pusher = "ws://127.0.0.1:{lab['pusher']}"
 key = "{ask('/lab/config')['pusher']['key']}"
 rooms = "{lab['rooms_url']}"
-username = "chattademo"
 """)
 else:
     end = time.monotonic() + 60
