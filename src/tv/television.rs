@@ -258,6 +258,10 @@ impl Television {
         self.scene = scene;
         self.number += 1;
         self.shown.send_replace(self.scene != Scene::Idle);
+        // Who answers wants to see and be seen, also where somebody switched the television off while it rang.
+        if matches!(self.scene, Scene::Connecting { .. }) && self.seen.power == Power::Standby {
+            self.wake();
+        }
         match dialog {
             // The same notice goes on, its number has begun to count.
             Some((call, true)) if kind && self.notice.as_ref().is_some_and(|n| n.call == call) => {}

@@ -253,6 +253,21 @@ async fn volume_keys_turn_the_television_and_the_volume_is_put_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_television_switched_off_while_it_rang_is_woken_again_for_who_answers_all_the_same() {
+    let mut f = fixture(found(Power::On, "tuner", 40));
+    f.wake().await;
+    f.tell(Command::Show(scenes::ringing())).await;
+    assert_eq!(f.event().await, TvEvent::Noticed(CallId(1)));
+    f.tv.viewer(|s| s.power = Power::Standby).await;
+    assert!(matches!(f.event().await, TvEvent::Unnoticed(CallId(1), _)));
+    f.tell(Command::Show(scenes::connecting())).await;
+    assert_eq!(f.event().await, TvEvent::Woken(Wake::Woken));
+    assert_eq!(f.tv.now(), found(Power::On, "box", 40));
+    f.restore().await;
+    assert_eq!(f.tv.now(), found(Power::On, "tuner", 40));
+}
+
+#[tokio::test(start_paused = true)]
 async fn switching_the_television_off_during_the_call_hangs_up() {
     let mut f = fixture(found(Power::Standby, "tuner", 40));
     f.wake().await;

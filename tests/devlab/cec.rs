@@ -15,16 +15,45 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 /// The television; it is switched off at the wall with this.
-struct Television(Child);
+pub struct Television(Child);
 
 impl Television {
-    fn new() -> Television {
+    pub fn new() -> Television {
+        let _ = std::fs::remove_file(keep("follower.txt"));
+        Television::start()
+    }
+
+    fn start() -> Television {
         hdmi_cable(true);
         run("cec-ctl", &["-d", CEC_TELEVISION, "--tv", "-o", "Television"]);
-        let log = std::fs::File::create(keep("follower.txt")).unwrap();
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(keep("follower.txt")).unwrap();
         let mut follower = std::process::Command::new("cec-follower");
         follower.args(["-d", CEC_TELEVISION, "-v"]).stdin(Stdio::null()).stderr(Stdio::null()).stdout(log);
         Television(follower.spawn().unwrap())
+    }
+
+    /// It hears, and answers nothing while paused.
+    pub fn pause(&self, paused: bool) {
+        run("kill", &[if paused { "-STOP" } else { "-CONT" }, &self.0.id().to_string()]);
+    }
+
+    /// Pulls its mains plug: nobody is at the other end of the cable.
+    pub fn unpower(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        run("cec-ctl", &["-d", CEC_TELEVISION, "--clear"]);
+    }
+
+    /// At the mains again, and on.
+    pub fn power_up(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        *self = Television::start();
+    }
+
+    /// What it heard and did since it was new.
+    pub fn heard() -> String {
+        std::fs::read_to_string(keep("follower.txt")).unwrap_or_default()
     }
 }
 

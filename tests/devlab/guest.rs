@@ -64,6 +64,12 @@ pub fn usb_cable(plugged: bool) {
     }
 }
 
+/// Pulls the cable of the box's own display, or plugs it in.
+pub fn display_cable(plugged: bool) {
+    is_guest();
+    std::fs::write("/sys/class/drm/card0-Virtual-1/status", if plugged { "on" } else { "off" }).unwrap();
+}
+
 /// A fault of the camera that this kernel's driver can have (./kernel.changes): bandwidth, stall, hang. 0 ends it.
 pub fn camera_fault(name: &str, value: u32) {
     is_guest();

@@ -11,21 +11,21 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-struct Remote(VirtualDevice);
+pub struct Remote(VirtualDevice);
 
 impl Remote {
-    fn new(name: &str) -> Remote {
+    pub fn new(name: &str) -> Remote {
         is_guest();
         let keys: AttributeSet<KeyCode> = [KeyCode::KEY_OK, KeyCode::KEY_BACK, KeyCode::KEY_RED].into_iter().collect();
         Remote(VirtualDevice::builder().unwrap().name(name).with_keys(&keys).unwrap().build().unwrap())
     }
 
-    fn key(&mut self, key: KeyCode, value: i32) {
+    pub fn key(&mut self, key: KeyCode, value: i32) {
         self.0.emit(&[InputEvent::new(EventType::KEY.0, key.code(), value)]).unwrap();
     }
 
     /// As another program sees it.
-    fn other(&mut self) -> Device {
+    pub fn other(&mut self) -> Device {
         let path = self.0.enumerate_dev_nodes_blocking().unwrap().next().unwrap().unwrap();
         let device = Device::open(path).unwrap();
         device.set_nonblocking(true).unwrap();

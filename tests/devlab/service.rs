@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each room uses a part of it")]
 
 use crate::guest::{self, PATIENCE};
+use residentd::journal::messages::Message;
 use residentd_lab::Lab;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -111,15 +112,24 @@ impl Service {
         journal(&self.cursor)
     }
 
-    /// A place in the journal, for [`Service::first_warning`].
+    /// A place in the journal, for [`Service::said`].
     pub fn mark(&self) -> String {
         cursor()
     }
 
-    /// The daemon's first line of warning or worse since then.
-    pub fn first_warning(&self, mark: &str) -> String {
-        let options = ["--unit=residentd", "--priority=warning", "--after-cursor", mark, "--quiet", "--no-pager", "--output=cat"];
-        guest::run("journalctl", &options).lines().next().unwrap_or_default().to_owned()
+    /// The daemon's first line of this kind since then.
+    pub fn said(&self, mark: &str, message: &Message) -> Option<String> {
+        let fields = "--output-fields=MESSAGE,MESSAGE_ID";
+        let options = ["--unit=residentd", "--after-cursor", mark, "--quiet", "--no-pager", "--output=json", fields];
+        let lines = guest::run("journalctl", &options);
+        let mut entries = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let entry = entries.find(|entry| entry["MESSAGE_ID"] == message.id)?;
+        Some(entry["MESSAGE"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Everything since then.
+    pub fn journal_since(&self, mark: &str) -> Vec<String> {
+        journal(mark)
     }
 
     /// Passes over the events so far.

@@ -118,15 +118,12 @@ impl CameraSource {
 }
 
 impl MicrophoneSource {
-    /// Whether it could be opened now, as far as can be told without opening it. The kernel's list in /proc/asound is hidden
-    /// from the service (`ProcSubset=pid`); each device that captures has a node `pcmC<card>D<device>c`.
+    /// Whether it could be opened now, as far as can be told without opening it.
     pub fn is_present(&self) -> bool {
         match self {
             MicrophoneSource::None => false,
             MicrophoneSource::Test | MicrophoneSource::Launch(_) => true,
-            MicrophoneSource::Alsa(_) => std::fs::read_dir("/dev/snd").is_ok_and(|nodes| {
-                nodes.flatten().any(|node| node.file_name().to_str().is_some_and(|name| name.starts_with("pcmC") && name.ends_with('c')))
-            }),
+            MicrophoneSource::Alsa(device) => super::super::sound::presence::records(device),
         }
     }
 }

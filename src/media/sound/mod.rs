@@ -6,6 +6,7 @@ pub mod devices;
 pub mod echo;
 pub mod microphone;
 pub mod player;
+pub mod presence;
 pub mod speaker;
 pub mod voicing;
 

@@ -21,6 +21,9 @@ const CUSHION: usize = 2 * STEREO;
 const TOO_MUCH: usize = 8 * STEREO;
 /// A loss of time longer than this is not caught up: 200 ms.
 const CATCH_UP: Duration = Duration::from_millis(200);
+/// An output that is not there for so long is told. When a call begins, the ring may still have it for a moment.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// What one caller says, waiting to be mixed.
 #[derive(Default)]
 pub struct Voice {
@@ -162,7 +165,7 @@ fn run(
 ) {
     let mut voicing = Voicing::new(wishes);
     let mut ticks = Ticks::start();
-    let mut good = true;
+    let (mut bad, mut told) = (None::<Instant>, false);
     while ticks.wait(stopped) && !shared.closed.load(Ordering::SeqCst) {
         let mut sum = [0i32; STEREO];
         for voice in lock(&shared.voices).iter() {
@@ -171,15 +174,19 @@ fn run(
         let frame = voicing.process(&sum);
         reference.played(&frame, Duration::from_millis(lock(figures).queued_ms.into()));
         match sink.play(&frame) {
-            Ok(()) if !good => {
-                good = true;
-                tell(None);
+            Ok(()) => {
+                bad = None;
+                if std::mem::take(&mut told) {
+                    tell(None);
+                }
             }
-            Err(reason) if good => {
-                good = false;
-                tell(Some(reason));
+            Err(reason) => {
+                let since = *bad.get_or_insert_with(Instant::now);
+                if !told && since.elapsed() >= GRACE {
+                    told = true;
+                    tell(Some(reason));
+                }
             }
-            _ => {}
         }
     }
     sink.close();

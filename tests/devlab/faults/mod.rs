@@ -1,0 +1,91 @@
+//! Faults of devices, each at several moments of a call: what the resident sees, what the caller gets, what the journal says, and
+//! how long it takes until it is well again. Every row is a call of the installed daemon in which the fault is really there; after
+//! it the daemon is idle, is the same process, and holds no device.
+//!
+//! A row that fails is named in the table, the house is set up anew, and the others are tried all the same.
+
+mod call;
+mod fault;
+mod table;
+
+use crate::guest;
+use call::House;
+use futures_util::FutureExt;
+use std::fmt::Write as _;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+use table::{Case, Place, TABLE};
+
+/// What came of a case.
+struct Row {
+    resident: String,
+    caller: String,
+    journal: String,
+    /// From the fault, or where it ends with its being mended from then, until all is well or over.
+    well_after: Duration,
+}
+
+fn line(case: &Case, row: &Result<Row, String>) -> String {
+    let Case { kind, moment, .. } = case;
+    match row {
+        Ok(Row { resident, caller, journal, well_after }) => {
+            format!("| {kind:?} | {moment:?} | {resident} | {caller} | {:.1} s | {journal} |", well_after.as_secs_f64())
+        }
+        Err(why) => format!("| {kind:?} | {moment:?} | FAILED: {} | | | |", why.lines().next().unwrap_or_default()),
+    }
+}
+
+/// Tries these cases and writes their table.
+async fn try_all(cases: &[&Case], name: &str) {
+    guest::is_guest();
+    let mut text =
+        String::from("| fault | moment | the resident sees | the caller gets | well after | the journal |\n|---|---|---|---|---|---|\n");
+    let mut failed = Vec::new();
+    let from = Instant::now();
+    for place in [Place::Devices, Place::Television] {
+        let mut house = None;
+        for case in cases.iter().filter(|case| case.kind.place() == place) {
+            let began = Instant::now();
+            let trying = async {
+                if house.is_none() {
+                    house = Some(House::start(place).await);
+                }
+                house.as_mut().expect("just started").row(case).await
+            };
+            let row = AssertUnwindSafe(trying).catch_unwind().await;
+            let row = row.map_err(|why| {
+                let words = why.downcast_ref::<String>().cloned().or(why.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+                words.unwrap_or_default()
+            });
+            let line = line(case, &row);
+            println!("{line} ({:.1} s)", began.elapsed().as_secs_f64());
+            writeln!(text, "{line}").unwrap();
+            if let Err(why) = row {
+                println!("{why}");
+                failed.push(format!("{:?} {:?}", case.kind, case.moment));
+                if let Some(house) = house.take() {
+                    println!("{}", house.service.journal_since(&house.mark).join("\n"));
+                    house.clear();
+                }
+            }
+        }
+        if let Some(house) = house {
+            assert_eq!(house.service.property("NRestarts"), "0");
+        }
+    }
+    writeln!(text, "\n{} rows, {} failed, {:.0} s", cases.len(), failed.len(), from.elapsed().as_secs_f64()).unwrap();
+    std::fs::write(guest::keep(name), &text).unwrap();
+    println!("{text}");
+    assert!(failed.is_empty(), "not as they should be: {failed:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the device lab: make devlab-faults"]
+async fn no_fault_of_a_device_at_any_moment_of_a_call_leaves_anything_stuck_open_or_unsaid() {
+    let only = std::env::var("DEVLAB_FAULT").unwrap_or_default();
+    let wanted = |case: &&Case| {
+        let name = format!("{:?} {:?}", case.kind, case.moment);
+        only.split(',').any(|only| name.contains(only))
+    };
+    try_all(&TABLE.iter().filter(wanted).collect::<Vec<_>>(), "faults.md").await;
+}
