@@ -201,6 +201,7 @@ pub fn television(config: &Config) -> tv::Settings {
                     authority: config.path("network.authority"),
                 })
             }
+            "dpms" => tv::Control::Dpms,
             "cec" => tv::Control::Cec {
                 adapter: tv::cec::device::Settings {
                     device: config.path("tv.cec.device"),

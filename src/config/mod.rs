@@ -60,6 +60,9 @@ impl Config {
         if self.text("tv.sink") == "driver" && self.text("tv.driver") != "lab" {
             wrong("tv.sink", "is \"driver\", but only tv.driver = \"lab\" shows pictures; choose another sink");
         }
+        if self.text("tv.driver") == "dpms" && self.text("tv.sink") != "kms" {
+            wrong("tv.driver", "is \"dpms\", but only tv.sink = \"kms\" has a signal of its own; choose that sink, or another driver");
+        }
         if self.text("media.speaker") == "tv" && self.text("tv.driver") != "lab" {
             wrong("media.speaker", "is \"tv\", but only tv.driver = \"lab\" plays sound; choose an ALSA device or \"none\"");
         }

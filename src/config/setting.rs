@@ -166,9 +166,9 @@ pub const SETTINGS: &[Setting] = &[
     ),
     s(
         "tv.driver",
-        Kind::OneOf(&["none", "cec", "command", "headless", "lab"]),
+        Kind::OneOf(&["none", "cec", "command", "dpms", "headless", "lab"]),
         "\"none\"",
-        "How the television is controlled: \"cec\": by HDMI-CEC, through the cable of the picture; \"command\": by programs or HTTP requests; \"none\": not at all.",
+        "How the television is controlled: \"cec\": by HDMI-CEC, through the cable of the picture; \"command\": by programs or HTTP requests; \"dpms\": by switching the signal of tv.sink \"kms\" off between calls; \"none\": not at all.",
     ),
     s("tv.cec.device", Kind::Path, "\"\"", "The HDMI-CEC adapter; empty: the first that is plugged into a television."),
     s("tv.cec.name", Kind::Text, "\"Telephone\"", "What the television's menu calls the box, at most 14 letters."),

@@ -2,7 +2,7 @@
 //! and whether another program holds them.
 
 use drm::Device as _;
-use drm::control::{Device as _, ModeTypeFlags, connector};
+use drm::control::{Device as _, ModeTypeFlags, connector, property};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -185,14 +185,54 @@ pub fn choose<'a>(displays: &'a [Display], wanted: &Wanted) -> Result<(&'a Displ
 /// # Errors
 /// Somebody else holds it, and who where that can be seen.
 pub fn free(card: &Path) -> Result<(), String> {
+    hold(card).map(drop)
+}
+
+fn hold(card: &Path) -> Result<Card, String> {
     let opened = Card::open(card).map_err(|e| format!("{}: {e}", card.display()))?;
     // Who opens a card that nobody holds, holds it; asked again by its holder this changes nothing.
     if opened.acquire_master_lock().is_ok() {
-        return Ok(());
+        return Ok(opened);
     }
     let others = holders(card);
     let who = if others.is_empty() { "another program".into() } else { others.join(", ") };
     Err(format!("{who} holds {} (DRM master); end it, or use tv.sink = \"window\" within a desktop", card.display()))
+}
+
+/// A display whose signal is switched off, until this is dropped. Nobody else can show anything there meanwhile.
+pub struct Dark {
+    card: Card,
+    connector: connector::Handle,
+    power: property::Handle,
+}
+
+/// The kernel's values of the property DPMS.
+const ON: u64 = 0;
+const OFF: u64 = 3;
+
+/// Switches a display's signal off.
+///
+/// # Errors
+/// Another program shows something there, or the display cannot be switched off.
+pub fn darken(display: &Display) -> Result<Dark, String> {
+    let card = hold(&display.card)?;
+    let refused = |e: io::Error| format!("{} cannot be switched off: {e}", display.connector);
+    let no_property = || format!("{} cannot be switched off: its driver has no DPMS", display.connector);
+    let connector: connector::Handle = drm::control::from_u32(display.id).ok_or_else(no_property)?;
+    let properties = card.get_properties(connector).map_err(refused)?;
+    let is_power = |property: property::Handle| card.get_property(property).is_ok_and(|p| p.name() == c"DPMS");
+    let power = properties.iter().map(|(property, _)| *property).find(|p| is_power(*p)).ok_or_else(no_property)?;
+    card.set_property(connector, power, OFF).map_err(refused)?;
+    Ok(Dark { card, connector, power })
+}
+
+impl Drop for Dark {
+    fn drop(&mut self) {
+        // Who shows something next lights it anyway.
+        if let Err(e) = self.card.set_property(self.connector, self.power, ON) {
+            log::debug!("the display is not lit by itself: {e}");
+        }
+    }
 }
 
 /// Other programs that have the device open, as far as /proc lets us see.

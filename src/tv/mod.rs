@@ -21,6 +21,7 @@ pub mod remotes;
 #[cfg(test)]
 pub(crate) mod scenes;
 pub mod screen;
+pub mod signal;
 pub mod stage;
 mod television;
 #[cfg(test)]

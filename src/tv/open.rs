@@ -10,6 +10,7 @@ use super::lab;
 use super::output::Sink;
 use super::power::{Fault, Input, Set};
 use super::remotes;
+use super::signal::{BySignal, Signal};
 use super::stage::{Driver, EVENTS};
 use super::theatre::{Setting, Theatre};
 use super::{Power, TvState};
@@ -30,6 +31,8 @@ pub enum Control {
     Lab(String),
     /// By programs or HTTP requests.
     Command(Commands),
+    /// By the signal of the box's own display, for screens that sleep without one.
+    Dpms,
     /// By HDMI-CEC.
     Cec {
         /// Which adapter.
@@ -101,9 +104,11 @@ pub struct Television {
 /// # Errors
 /// The system has no thread left.
 pub fn open(settings: &Settings) -> std::io::Result<Television> {
+    let signal = (settings.control == Control::Dpms).then(|| Arc::new(Signal::new(settings.wanted.clone())));
+    let shown = watch::Sender::new(false);
     let mut setting = Setting {
         sink: match settings.display {
-            Display::Kms => Sink::Kms(settings.wanted.clone()),
+            Display::Kms => Sink::Kms(settings.wanted.clone(), signal.clone()),
             Display::Window => Sink::Window,
             Display::Driver | Display::None => Sink::None,
         },
@@ -122,9 +127,13 @@ pub fn open(settings: &Settings) -> std::io::Result<Television> {
             let (headless, driver) = Headless::new();
             return Ok(Television { driver, outputs: headless.outputs() });
         }
-        Control::None => {
+        Control::None | Control::Dpms => {
             let (tell, events) = mpsc::channel(EVENTS);
-            (Arc::new(Uncontrolled), tell, events)
+            let set: Arc<dyn Set> = match signal {
+                Some(signal) => Arc::new(BySignal::start(signal, shown.subscribe())),
+                None => Arc::new(Uncontrolled),
+            };
+            (set, tell, events)
         }
         Control::Command(commands) => {
             let (tell, events) = mpsc::channel(EVENTS);
@@ -147,7 +156,6 @@ pub fn open(settings: &Settings) -> std::io::Result<Television> {
         }
     };
     let sound = setting.sound.clone().unwrap_or(SoundOut::Null);
-    let shown = watch::Sender::new(false);
     if let Some(devices) = settings.remotes.clone() {
         let cec_elsewhere = matches!(settings.control, Control::Cec { .. });
         remotes::start(remotes::Settings { devices, cec_elsewhere }, keys, shown.subscribe(), tell.clone());

@@ -4,6 +4,7 @@
 
 use super::displays::{self, Display, Wanted};
 use super::screen::{HEIGHT, WIDTH};
+use super::signal::Signal;
 use crate::media::pipeline::{CLOSE_WITHIN, OnError, Pipeline, Time, gstreamer};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -18,8 +19,8 @@ pub type JpegSink = Arc<dyn Fn(&[u8]) -> Result<(), String> + Send + Sync>;
 /// Which sink.
 #[derive(Clone)]
 pub enum Sink {
-    /// The box's own display.
-    Kms(Wanted),
+    /// The box's own display, lit first where its signal is switched off between calls.
+    Kms(Wanted, Option<Arc<Signal>>),
     /// A window: Wayland where there is one, else X11.
     Window,
     /// JPEGs, for a television in a browser.
@@ -34,7 +35,7 @@ impl Sink {
     fn description(&self) -> &'static str {
         match self {
             // Made for the display, see `displays.rs`.
-            Sink::Kms(_) => "",
+            Sink::Kms(..) => "",
             Sink::Window if std::env::var_os("WAYLAND_DISPLAY").is_some() => "videoconvert ! waylandsink name=sink sync=false",
             Sink::Window => "videoconvert ! videoscale ! ximagesink name=sink sync=false",
             // JPEG is full range (JFIF); without the conversion black would be grey.
@@ -47,7 +48,7 @@ impl Sink {
 
     fn advice(&self) -> &'static str {
         match self {
-            Sink::Kms(_) => "check the cable, and that no other program holds the display; or choose another tv.sink",
+            Sink::Kms(..) => "check the cable, and that no other program holds the display; or choose another tv.sink",
             Sink::Window => "check DISPLAY or WAYLAND_DISPLAY; or choose another tv.sink",
             Sink::Jpeg(_) => "check that the lab runs",
             Sink::Count | Sink::None => "set tv.sink",
@@ -133,7 +134,10 @@ impl Output {
         let advice = sink.advice();
         let tell = |why: String| format!("the display cannot be used ({why}); {advice}");
         let (display, end) = match sink {
-            Sink::Kms(wanted) => {
+            Sink::Kms(wanted, signal) => {
+                if let Some(signal) = signal {
+                    signal.light();
+                }
                 let (display, end) = on_kms(wanted).map_err(|why| format!("the display cannot be used: {why}"))?;
                 (Some(display), end)
             }

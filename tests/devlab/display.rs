@@ -1,11 +1,13 @@
 //! The box's own display (vkms), read back as it is scanned out.
 
-use crate::guest::{PATIENCE, is_guest, keep, run};
+use crate::guest::{PATIENCE, is_guest, keep, run, until};
 use residentd::call::{CallId, Caller, CallerId, LineId, Medium, Scene};
 use residentd::tv::displays::{self, Wanted};
+use residentd::tv::headless::Headless;
 use residentd::tv::output::Sink;
 use residentd::tv::stage::{DriverEvent, Stage, View};
 use residentd::tv::theatre::{Setting, Theatre};
+use residentd::tv::{self, Command as Tv, Control, Display, Speaker, TvEvent, Wake};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use tokio::sync::mpsc;
@@ -28,7 +30,7 @@ fn ringing() -> View {
 fn theatre() -> (Theatre, mpsc::Receiver<DriverEvent>) {
     let (tell, events) = mpsc::channel(64);
     let setting = Setting {
-        sink: Sink::Kms(Wanted::default()),
+        sink: Sink::Kms(Wanted::default(), None),
         sound: None,
         ring_volume: 70,
         font: String::new(),
@@ -107,4 +109,56 @@ async fn another_program_that_holds_the_display_is_named_and_waited_for() {
     holder.wait().unwrap();
     assert!(why.contains("python3 holds /dev/dri/card0"), "{why}");
     assert_eq!(seen(&mut events).await, Ok(()));
+}
+
+/// Waits until the kernel says so of the display's signal.
+fn signal(wanted: &str) {
+    let connector = displays::list().unwrap().into_iter().find(|d| d.driver == "vkms" && !d.connector.starts_with("Writeback")).unwrap();
+    let file = format!("/sys/class/drm/card0-{}/dpms", connector.connector);
+    until(&format!("the signal is {wanted}"), || std::fs::read_to_string(&file).unwrap().trim() == wanted);
+}
+
+/// Waits for this event; another account of waking would be wrong.
+async fn told(events: &mut mpsc::Receiver<TvEvent>, wanted: TvEvent) {
+    loop {
+        let event = timeout(PATIENCE, events.recv()).await.expect("news of the television").unwrap();
+        if event == wanted {
+            return;
+        }
+        assert!(!matches!(event, TvEvent::Woken(_)), "{event:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn the_signal_is_off_between_calls_and_the_dialog_lights_it() {
+    is_guest();
+    cable(true);
+    let settings = tv::Settings {
+        control: Control::Dpms,
+        display: Display::Kms,
+        wanted: Wanted::default(),
+        speaker: Speaker::None,
+        ring_volume: 70,
+        remotes: None,
+        keymap: None,
+        font: String::new(),
+        locale: "en".into(),
+        time_zone: "UTC".into(),
+    };
+    let driver = tv::open(&settings).unwrap().driver;
+    let (commands, mut events) = tv::spawn(tv::Config::default(), driver, Headless::new().0.memory());
+    signal("Off");
+    for call in 1..=2 {
+        commands.send(Tv::Wake(CallId(call))).await.unwrap();
+        commands.send(Tv::Show(ringing().scene)).await.unwrap();
+        told(&mut events, TvEvent::Woken(Wake::Woken)).await;
+        signal("On");
+        // Its end, and a missed call that stays until a key.
+        commands.send(Tv::Restore(CallId(call))).await.unwrap();
+        told(&mut events, TvEvent::Restored(CallId(call))).await;
+        signal("On");
+        commands.send(Tv::Show(Scene::Idle)).await.unwrap();
+        signal("Off");
+    }
 }
