@@ -1,168 +1,23 @@
-//! A device that may go away and come back: the camera and the microphone each run as a pipeline of their own, watched
-//! by a thread. What comes out goes to one callback; while there is nothing, a stand-in is delivered instead, and
-//! whoever takes the stream sees no interruption.
+//! The thread that watches a device: opens it one way after the other, notices that it is gone, delivers stand-ins, and tries
+//! again.
 
-use super::pipeline::{Closing, Feed, OnError, Pipeline, Time};
+use super::{Deliver, Diagnose, Diagnosis, Fate, Note, Plan, Shared, Way, Ways, lock, running_time};
+use crate::media::pipeline::{CLOSE_WITHIN, Closing, Feed, OnError, Pipeline, Time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
-
-/// Takes one buffer with its running time. Called on a streaming thread.
-pub type Deliver = Arc<dyn Fn(&gst::Sample, gst::ClockTime) + Send + Sync>;
-
-/// What becomes of the device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
-    /// The first buffer has come.
-    Running,
-    /// It is gone, or never came: why.
-    Lost(String),
-    /// It was lost, and is back.
-    Back,
-}
-
-/// Brings a pipeline's `appsrc name=in` what a device gives, until it is told to stop; why it ended before. Blocks.
-pub type Bring = Arc<dyn Fn(&gst_app::AppSrc, &AtomicBool) -> Result<(), String> + Send + Sync>;
-
-/// One way to open a device.
-#[derive(Clone)]
-pub struct Way {
-    /// The pipeline; it ends in `appsink name=out`.
-    pub description: String,
-    /// What it is, for the journal; empty: nothing worth a line.
-    pub about: String,
-    /// Bytes a second that it needs of the device's bus; 0: not known.
-    pub needs: u64,
-    /// Feeds the pipeline, where none of its elements does.
-    pub bring: Option<Bring>,
-}
-
-impl std::fmt::Debug for Way {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.description, self.needs)
-    }
-}
-
-/// The ways to open a device now, best first; or why there is none. May block: it has a thread of its own.
-pub type Ways = Arc<dyn Fn() -> Result<Vec<Way>, String> + Send + Sync>;
-
-/// Why a way did not deliver. May block: it has a thread of its own.
-pub type Diagnose = Arc<dyn Fn(&Way) -> Diagnosis + Send + Sync>;
-
-/// What keeps a way from delivering.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Diagnosis {
-    /// Nothing more is known than what GStreamer said.
-    Unclear,
-    /// The bus has no room: what needs less may work.
-    NoRoom(String),
-    /// No other way will work now.
-    Hopeless(String),
-}
-
-/// How a source is opened and watched.
-pub struct Plan {
-    /// `camera` or `microphone`: threads and pipelines are named after it.
-    pub name: &'static str,
-    /// Asked each time the device is opened: it may be another one by then.
-    pub ways: Ways,
-    /// Asked when a way did not deliver.
-    pub diagnose: Diagnose,
-    /// Takes what the device delivers.
-    pub deliver: Deliver,
-    /// Delivers one stand-in, given the running time.
-    pub stand_in: Box<dyn FnMut(gst::ClockTime) + Send>,
-    /// Distance of two stand-ins.
-    pub stand_in_every: Duration,
-    /// Patience for the first buffer.
-    pub patience: Duration,
-    /// No buffer for so long: the device counts as lost.
-    pub stall: Duration,
-    /// Is told what becomes of the device.
-    pub tell: Box<dyn Fn(Fate) + Send>,
-}
-
-enum Note {
-    Error(u64, String),
-    Refused(u64),
-    First(u64),
-    Close,
-}
-
-struct Shared {
-    pipeline: Mutex<Option<Pipeline>>,
-    closed: AtomicBool,
-    /// Running time of the newest buffer in milliseconds.
-    newest: AtomicU64,
-}
-
-/// A watched source.
-pub struct Source {
-    shared: Arc<Shared>,
-    notes: mpsc::SyncSender<Note>,
-}
 
 /// Time stamps further from now than this are not the device's.
 const STALE: gst::ClockTime = gst::ClockTime::from_seconds(1);
 /// A driver that has not answered by then hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// Pause before a lost device is tried again; doubled each time.
-const RETRY_FIRST: Duration = Duration::from_millis(500);
+pub(super) const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// The longest pause: somebody plugs the camera in again and looks at the screen.
 const RETRY_LAST: Duration = Duration::from_secs(2);
-
-impl Plan {
-    /// For a device that has one way of opening only.
-    pub fn one_way(description: String) -> (Ways, Diagnose) {
-        let way = Way { description, about: String::new(), needs: 0, bring: None };
-        (Arc::new(move || Ok(vec![way.clone()])), Arc::new(|_| Diagnosis::Unclear))
-    }
-}
-
-impl Source {
-    /// Starts opening the device, in a thread of its own.
-    ///
-    /// # Errors
-    /// The system has no thread left.
-    pub fn start(plan: Plan, time: Time) -> std::io::Result<Source> {
-        let (notes, inbox) = mpsc::sync_channel(32);
-        let shared = Arc::new(Shared { pipeline: Mutex::new(None), closed: AtomicBool::new(false), newest: AtomicU64::new(0) });
-        let watch = Watch {
-            deliver: plan.deliver,
-            stand_in: plan.stand_in,
-            plan: Timing { name: plan.name, every: plan.stand_in_every, patience: plan.patience, stall: plan.stall },
-            ways: plan.ways,
-            diagnose: plan.diagnose,
-            tell: plan.tell,
-            time,
-            shared: shared.clone(),
-            notes: notes.clone(),
-            inbox,
-            generation: 0,
-            lost: false,
-            told: false,
-            hanging: None,
-        };
-        std::thread::Builder::new().name(format!("media-{}", plan.name)).spawn(move || watch.run())?;
-        Ok(Source { shared, notes })
-    }
-
-    /// Starts closing the device. Idempotent.
-    pub fn close(&self) -> Option<Closing> {
-        self.shared.closed.store(true, Ordering::SeqCst);
-        let _ = self.notes.try_send(Note::Close);
-        lock(&self.shared.pipeline).take().map(Pipeline::close)
-    }
-}
-
-impl Drop for Source {
-    fn drop(&mut self) {
-        let _ = self.close();
-    }
-}
 
 struct Timing {
     name: &'static str,
@@ -171,7 +26,7 @@ struct Timing {
     stall: Duration,
 }
 
-struct Watch {
+pub(super) struct Watch {
     plan: Timing,
     ways: Ways,
     diagnose: Diagnose,
@@ -217,7 +72,26 @@ enum Round {
 }
 
 impl Watch {
-    fn run(mut self) {
+    pub(super) fn new(plan: Plan, time: Time, shared: Arc<Shared>, notes: mpsc::SyncSender<Note>, inbox: mpsc::Receiver<Note>) -> Watch {
+        Watch {
+            deliver: plan.deliver,
+            stand_in: plan.stand_in,
+            plan: Timing { name: plan.name, every: plan.stand_in_every, patience: plan.patience, stall: plan.stall },
+            ways: plan.ways,
+            diagnose: plan.diagnose,
+            tell: plan.tell,
+            time,
+            shared,
+            notes,
+            inbox,
+            generation: 0,
+            lost: false,
+            told: false,
+            hanging: None,
+        }
+    }
+
+    pub(super) fn run(mut self) {
         let mut retry = RETRY_FIRST;
         loop {
             let reason = match self.round() {
@@ -434,7 +308,7 @@ impl Watch {
     /// Takes the pipeline down. Most devices serve one at a time, so the next one is opened only after that.
     fn shut(&mut self) {
         if let Some(mut closing) = lock(&self.shared.pipeline).take().map(Pipeline::close)
-            && !closing.done_by(Instant::now() + super::pipeline::CLOSE_WITHIN)
+            && !closing.done_by(Instant::now() + CLOSE_WITHIN)
         {
             self.hanging = Some(closing);
         }
@@ -455,116 +329,5 @@ impl Watch {
                 return false;
             }
         }
-    }
-}
-
-/// The running time of a sample's buffer.
-pub fn running_time(sample: &gst::Sample) -> Option<gst::ClockTime> {
-    let pts = sample.buffer()?.pts()?;
-    match sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>()) {
-        Some(segment) => segment.to_running_time(pts),
-        None => Some(pts),
-    }
-}
-
-/// A lock whose poisoning does not matter: what is behind it is whole after every statement.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PATIENCE: Duration = Duration::from_secs(60);
-
-    fn way(description: &str, needs: u64) -> Way {
-        Way { description: format!("{description} ! appsink name=out sync=false"), about: "a way".into(), needs, bring: None }
-    }
-
-    const GOOD: &str = "audiotestsrc is-live=true";
-    const BAD: &str = "filesrc location=/nonexistent/device";
-
-    /// A source with these ways; its fates, and how often stand-ins came.
-    fn start(ways: Ways, diagnose: Diagnose) -> (Source, mpsc::Receiver<Fate>, mpsc::Receiver<usize>, Arc<AtomicU64>) {
-        super::super::gstreamer().unwrap();
-        let (tell, fates) = mpsc::channel();
-        let (sized, sizes) = mpsc::channel();
-        let stand_ins: Arc<AtomicU64> = Arc::default();
-        let count = stand_ins.clone();
-        let plan = Plan {
-            name: "microphone",
-            ways,
-            diagnose,
-            deliver: Arc::new(move |sample, _| {
-                let _ = sized.send(sample.buffer().unwrap().size());
-            }),
-            stand_in: Box::new(move |_| {
-                count.fetch_add(1, Ordering::Relaxed);
-            }),
-            stand_in_every: Duration::from_millis(5),
-            patience: PATIENCE,
-            stall: PATIENCE,
-            tell: Box::new(move |fate| {
-                let _ = tell.send(fate);
-            }),
-        };
-        (Source::start(plan, Time::start()).unwrap(), fates, sizes, stand_ins)
-    }
-
-    #[test]
-    fn a_bus_without_room_makes_it_step_down_to_what_needs_less() {
-        // The second way would work, but needs as much as the first: it is not tried.
-        let buffers_of = |n: u32| format!("audiotestsrc is-live=true samplesperbuffer={n} ! audio/x-raw,format=S16LE,channels=1");
-        let ways = vec![way(BAD, 100), way(&buffers_of(100), 100), way(&buffers_of(50), 60)];
-        let diagnose: Diagnose = Arc::new(|_| Diagnosis::NoRoom("no room".into()));
-        let (_source, fates, sizes, _) = start(Arc::new(move || Ok(ways.clone())), diagnose);
-        assert_eq!(fates.recv_timeout(PATIENCE).unwrap(), Fate::Running);
-        assert_eq!(sizes.recv_timeout(PATIENCE).unwrap(), 2 * 50);
-    }
-
-    #[test]
-    fn a_way_that_does_not_work_for_another_reason_is_followed_by_the_next() {
-        let ways = vec![way(BAD, 100), way(GOOD, 100)];
-        let (_source, fates, ..) = start(Arc::new(move || Ok(ways.clone())), Arc::new(|_| Diagnosis::Unclear));
-        assert_eq!(fates.recv_timeout(PATIENCE).unwrap(), Fate::Running);
-    }
-
-    #[test]
-    fn what_is_hopeless_is_told_with_its_reason_and_tried_again() {
-        let asked: Arc<AtomicU64> = Arc::default();
-        let ways: Ways = {
-            let asked = asked.clone();
-            // Busy twice, then free: with another way to open it.
-            Arc::new(move || Ok(vec![way(if asked.fetch_add(1, Ordering::SeqCst) < 2 { BAD } else { GOOD }, 0), way(BAD, 0)]))
-        };
-        let (_source, fates, ..) = start(ways, Arc::new(|_| Diagnosis::Hopeless("process 7 (x) has it open".into())));
-        assert_eq!(fates.recv_timeout(PATIENCE).unwrap(), Fate::Lost("process 7 (x) has it open".into()));
-        assert_eq!(fates.recv_timeout(PATIENCE).unwrap(), Fate::Back);
-        assert_eq!(asked.load(Ordering::SeqCst), 3);
-    }
-
-    #[test]
-    fn a_device_that_is_not_there_says_so_and_stand_ins_flow_while_its_driver_thinks() {
-        let (release, held) = mpsc::channel::<()>();
-        let held = Mutex::new(held);
-        let asked: Arc<AtomicU64> = Arc::default();
-        let ways: Ways = Arc::new(move || {
-            if asked.fetch_add(1, Ordering::SeqCst) > 0 {
-                let _ = lock(&held).recv();
-            }
-            Err("it is not there".into())
-        });
-        let (source, fates, _, stand_ins) = start(ways, Arc::new(|_| Diagnosis::Unclear));
-        assert_eq!(fates.recv_timeout(PATIENCE).unwrap(), Fate::Lost("it is not there".into()));
-        // More of them than fit into the pause before the second try.
-        let most = RETRY_FIRST.as_millis() as u64 / 5 + 20;
-        let start = Instant::now();
-        while stand_ins.load(Ordering::Relaxed) < most {
-            assert!(start.elapsed() < PATIENCE);
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        drop(source);
-        drop(release);
     }
 }
