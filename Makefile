@@ -15,7 +15,7 @@ LOG ?= info
 TARGET ?= aarch64
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo demo-check test units devlab-test devlab-faults bench lint fmt clean
+.PHONY: help tools build demo demo-check test units devlab-test devlab-faults devlab-bench bench lint fmt clean
 .PHONY: yocto-check cross cross-check install package package-check reproducible
 
 help: ## these lines
@@ -67,9 +67,14 @@ devlab-test: ## the tests on camera, CEC, display, sound and input drivers, in a
 	@tests/tools/prepare test
 	@tests/devlab/test $(TESTS)
 
-devlab-faults: ## not finished: faults of devices at each moment of a call; most rows are unproven (FAULT="Camera": only these)
+devlab-faults: ## every fault of a device at each moment of a call (20 minutes; FAULT="Camera,Remote": only these)
 	@tests/tools/prepare test
-	@DEVLAB_FAULT='$(FAULT)' DEVLAB_TIMEOUT=3000 tests/devlab/test --nocapture faults::
+	@DEVLAB_FAULT='$(FAULT)' DEVLAB_TIMEOUT=3000 tests/devlab/test --nocapture at_any_moment_of_a_call
+
+devlab-bench: ## the figures that need devices, measured in the device lab
+	@tests/tools/prepare test
+	@DEVLAB_PROFILE=release DEVLAB_TIMEOUT=1800 tests/devlab/test --nocapture figures::
+	@cat target/devlab/bench.jsonl >> target/bench.jsonl
 
 bench: ## the figures, beside their peers (FIGURES="idle answer": only these groups)
 	@tests/tools/prepare bench

@@ -1,6 +1,6 @@
 //! HDMI-CEC through the kernel, with v4l-utils' follower as the television at the other end of the cable.
 
-use crate::guest::{CEC_TELEVISION, PATIENCE, camera_fault, hdmi_cable, keep, run, usb_cable};
+use crate::guest::{CEC_BOX, CEC_TELEVISION, PATIENCE, camera_fault, hdmi_cable, keep, run, usb_cable};
 use residentd::call::CallId;
 use residentd::tv::cec::{Cec, device, quirks::Quirks};
 use residentd::tv::headless::Headless;
@@ -21,6 +21,20 @@ impl Television {
     pub fn new() -> Television {
         let _ = std::fs::remove_file(keep("follower.txt"));
         Television::start()
+    }
+
+    /// In standby.
+    pub fn asleep() -> Television {
+        let television = Television::new();
+        run("cec-ctl", &["-d", CEC_BOX, "--playback", "-o", "Telephone"]);
+        run("cec-ctl", &["-d", CEC_BOX, "--to", "0", "--standby"]);
+        crate::guest::until("standby", || Television::says("standby ("));
+        television
+    }
+
+    /// Whether it answers a technician with this state of its power.
+    pub fn says(state: &str) -> bool {
+        run("cec-ctl", &["-d", CEC_BOX, "--to", "0", "--give-device-power-status"]).contains(&format!("pwr-state: {state}"))
     }
 
     fn start() -> Television {
@@ -73,23 +87,8 @@ fn cec() -> (Cec, mpsc::Receiver<DriverEvent>) {
     (Cec::start(device::open(adapter()), Quirks::default(), Arc::default(), tell), events)
 }
 
-async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !reached().await {
-            sleep(Duration::from_millis(200)).await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what} does not come about"));
-}
-
-async fn power_is(set: &dyn Set, wanted: Power) {
-    until(&format!("{wanted:?}"), async || set.state().await.is_ok_and(|s| s.power == wanted)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the device lab: make devlab-test"]
-async fn a_television_in_standby_is_woken_and_put_back() {
-    let _television = Television::new();
+/// A television of the box by HDMI-CEC alone, and a memory for it.
+pub fn opened() -> (tv::Television, Arc<dyn tv::Memory>) {
     let settings = tv::Settings {
         control: tv::Control::Cec { adapter: adapter(), quirks: None },
         display: tv::Display::None,
@@ -102,14 +101,34 @@ async fn a_television_in_standby_is_woken_and_put_back() {
         locale: "en".into(),
         time_zone: "UTC".into(),
     };
-    let opened = tv::open(&settings).unwrap();
+    (tv::open(&settings).unwrap(), Headless::new().0.memory())
+}
+
+async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !reached().await {
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what} does not come about"));
+}
+
+pub async fn power_is(set: &dyn Set, wanted: Power) {
+    until(&format!("{wanted:?}"), async || set.state().await.is_ok_and(|s| s.power == wanted)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn a_television_in_standby_is_woken_and_put_back() {
+    let _television = Television::new();
+    let (opened, memory) = opened();
     let set = opened.driver.set.clone();
     power_is(&*set, Power::On).await;
     assert_eq!(set.own_input().as_deref(), Some("1.0.0.0"));
     set.power(false).await.unwrap();
     power_is(&*set, Power::Standby).await;
 
-    let (commands, mut events) = tv::spawn(tv::Config::default(), opened.driver, Headless::new().0.memory());
+    let (commands, mut events) = tv::spawn(tv::Config::default(), opened.driver, memory);
     commands.send(Command::Wake(CallId(1))).await.unwrap();
     let woken = timeout(PATIENCE, events.recv()).await.expect("an answer").unwrap();
     assert_eq!(woken, TvEvent::Woken(Wake::Woken));

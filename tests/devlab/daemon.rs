@@ -29,7 +29,7 @@ pub fn sees_and_hears(end: &Participant) {
 pub struct Tone(Child);
 
 impl Tone {
-    /// Plays until dropped.
+    /// Plays until dropped. Before the microphone is opened: who comes second has to take the format of the first.
     pub fn start() -> Tone {
         let tone = "exec speaker-test -D hw:Loopback,0,0 -r 48000 -c 2 -F S16_LE -t sine -f 440 > /dev/null 2>&1";
         Tone(Command::new("sh").args(["-c", tone]).spawn().unwrap())
@@ -57,6 +57,7 @@ async fn a_call_is_answered_by_a_key_seen_by_the_camera_and_the_camera_is_closed
     let service = Service::start(&lab, &(DEVICES.to_owned() + &television));
     assert!(caller.presence(RESIDENT, true, PATIENCE).await, "not online:\n{}", service.journal().join("\n"));
 
+    let _tone = Tone::start();
     let requested = caller.request(RESIDENT, &CallOptions::default());
     service.happening("the ringing", |event| event["kind"] == "offered");
     let mut tv = lab.tv();
@@ -72,7 +73,6 @@ async fn a_call_is_answered_by_a_key_seen_by_the_camera_and_the_camera_is_closed
         }
     }
     assert_eq!(reply.expect("no reply").kind, ReplyKind::Accepted);
-    let _tone = Tone::start();
     let mut end = in_room(&lab, &requested).await;
     end.expect(RoomEvent::Joined).await;
     sees_and_hears(&end);

@@ -1,6 +1,8 @@
 //! The box's own display (vkms), read back as it is scanned out.
 
-use crate::guest::{PATIENCE, is_guest, keep, run, until};
+use crate::guest::{PATIENCE, display_cable, is_guest, keep, until};
+use drm::Device as _;
+use drm::control::{Device as _, framebuffer};
 use residentd::call::{CallId, Caller, CallerId, LineId, Medium, Scene};
 use residentd::tv::displays::{self, Wanted};
 use residentd::tv::headless::Headless;
@@ -8,8 +10,11 @@ use residentd::tv::output::Sink;
 use residentd::tv::stage::{DriverEvent, Stage, View};
 use residentd::tv::theatre::{Setting, Theatre};
 use residentd::tv::{self, Command as Tv, Control, Display, Speaker, TvEvent, Wake};
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -51,30 +56,64 @@ async fn seen(events: &mut mpsc::Receiver<DriverEvent>) -> Result<(), String> {
     }
 }
 
-fn cable(plugged: bool) {
-    let connector = displays::list().unwrap().into_iter().find(|d| d.driver == "vkms" && !d.connector.starts_with("Writeback")).unwrap();
-    let status = format!("/sys/class/drm/card0-{}/status", connector.connector);
-    std::fs::write(status, if plugged { "on" } else { "off" }).unwrap();
-}
-
-/// Colours of what is scanned out, at places given in thousandths of its width and height.
-fn scanned_out(name: &str, places: &[(usize, usize)]) -> Vec<[u8; 3]> {
+/// Colours of what is scanned out, at places given in thousandths of its width and height, if anything is.
+pub fn seen_on_the_display(name: &str, places: &[(usize, usize)]) -> Option<Vec<[u8; 3]>> {
     let file = keep(&format!("{name}.ppm"));
-    run("python3", &["tests/devlab/scanout.py", CARD, file.to_str().unwrap()]);
+    let reading = Command::new("python3").args(["tests/devlab/scanout.py", CARD]).arg(&file).stderr(Stdio::null()).status().unwrap();
+    if !reading.success() {
+        return None;
+    }
     let data = std::fs::read(&file).unwrap();
     let head = String::from_utf8_lossy(&data[..20]).into_owned();
     let mut words = head.split_ascii_whitespace().skip(1).map(|n| n.parse::<usize>().unwrap_or(0));
     let (width, height) = (words.next().unwrap(), words.next().unwrap());
     let pixels = &data[data.len() - 3 * width * height..];
     let at = |(x, y): &(usize, usize)| 3 * (y * height / 1000 * width + x * width / 1000);
-    places.iter().map(|place| pixels[at(place)..at(place) + 3].try_into().unwrap()).collect()
+    Some(places.iter().map(|place| pixels[at(place)..at(place) + 3].try_into().unwrap()).collect())
+}
+
+/// What the display scans out. It holds the display from nobody.
+pub struct Lit(File);
+
+impl AsFd for Lit {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl drm::Device for Lit {}
+
+impl drm::control::Device for Lit {}
+
+impl Lit {
+    pub fn watch() -> Lit {
+        let display = Lit(OpenOptions::new().read(true).write(true).open("/dev/dri/card0").unwrap());
+        // whoever comes first is its master, and that is not us
+        let _ = display.release_master_lock();
+        display.set_client_capability(drm::ClientCapability::UniversalPlanes, true).unwrap();
+        display
+    }
+
+    /// What is scanned out, if anything is.
+    pub fn picture(&self) -> Option<framebuffer::Handle> {
+        self.plane_handles().unwrap().into_iter().find_map(|plane| self.get_plane(plane).unwrap().framebuffer())
+    }
+
+    /// How long until another picture is scanned out.
+    pub fn next(&self, before: Option<framebuffer::Handle>, from: Instant) -> Duration {
+        while self.picture().is_none_or(|now| Some(now) == before) {
+            assert!(from.elapsed() < PATIENCE, "no picture");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        from.elapsed()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the device lab: make devlab-test"]
 async fn the_dialog_is_scanned_out_and_comes_back_with_the_cable() {
     is_guest();
-    cable(true);
+    display_cable(true);
     let (mut theatre, mut events) = theatre();
     theatre.show(1, &ringing());
     // The theatre of an earlier test may still be on its way out, and holds the display until then.
@@ -82,14 +121,14 @@ async fn the_dialog_is_scanned_out_and_comes_back_with_the_cable() {
         assert!(why.contains("DRM master"), "{why}");
     }
     // The ground (#0d1b2e) beside the face, and the choice in focus, which is white. 16:9 stands in the middle of 4:3.
-    let dialog = scanned_out("ringing", &[(30, 500), (90, 635)]);
+    let dialog = seen_on_the_display("ringing", &[(30, 500), (90, 635)]).expect("nothing is scanned out");
     assert!(dialog[0][0] < 40 && dialog[0][2] > 30, "{dialog:?}");
     assert!(dialog[1].iter().all(|c| *c > 220), "{dialog:?}");
 
-    cable(false);
+    display_cable(false);
     let why = seen(&mut events).await.unwrap_err();
     assert!(why.contains("unplugged") || why.contains("plugged in"), "{why}");
-    cable(true);
+    display_cable(true);
     assert_eq!(seen(&mut events).await, Ok(()));
 }
 
@@ -97,7 +136,7 @@ async fn the_dialog_is_scanned_out_and_comes_back_with_the_cable() {
 #[ignore = "needs the device lab: make devlab-test"]
 async fn another_program_that_holds_the_display_is_named_and_waited_for() {
     is_guest();
-    cable(true);
+    display_cable(true);
     let hold = format!("import os,time; os.open('{CARD}', os.O_RDWR); print(1, flush=True); time.sleep(600)");
     let mut holder = Command::new("python3").args(["-c", &hold]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
@@ -133,7 +172,7 @@ async fn told(events: &mut mpsc::Receiver<TvEvent>, wanted: TvEvent) {
 #[ignore = "needs the device lab: make devlab-test"]
 async fn the_signal_is_off_between_calls_and_the_dialog_lights_it() {
     is_guest();
-    cable(true);
+    display_cable(true);
     let settings = tv::Settings {
         control: Control::Dpms,
         display: Display::Kms,

@@ -10,9 +10,11 @@ mod daemon;
 mod display;
 mod doctor;
 mod faults;
+mod figures;
 mod guest;
 mod keys;
 #[path = "../support/participant.rs"]
 mod participant;
 mod service;
 mod sound;
+mod whole;

@@ -5,10 +5,12 @@ use super::fault::{Fault, mend_everything};
 use super::table::{Case, Kind, Moment, Outcome, Place};
 use crate::cec::Television;
 use crate::daemon::{DEVICES, Tone, in_room, sees_and_hears};
+use crate::display::Lit;
 use crate::guest::{self, CAMERA, CEC_BOX, PATIENCE, until};
 use crate::keys::Remote;
 use crate::participant::Participant;
 use crate::service::{RESIDENT, Service};
+use crate::whole;
 use evdev::{Device, KeyCode};
 use residentd::call::RoomEvent;
 use residentd::journal::messages::{self, Message};
@@ -91,10 +93,7 @@ impl House {
         };
         let settings = match place {
             Place::Devices => format!("{DEVICES}tv.driver = \"lab\"\ntv.lab = {:?}\ntv.sink = \"none\"\n", lab.tv_url()),
-            Place::Television => {
-                let devices = DEVICES.replace(CAMERA, "test");
-                format!("{devices}tv.driver = \"cec\"\ntv.cec.device = {CEC_BOX:?}\ntv.sink = \"kms\"\n")
-            }
+            Place::Television => whole::settings().replace(CAMERA, "test"),
         };
         let service = Service::start(&lab, &settings);
         assert!(caller.presence(RESIDENT, true, PATIENCE).await, "not online:\n{}", service.journal().join("\n"));
@@ -191,6 +190,8 @@ impl House {
             }
             inject(Ringing, self, &mut fault, &mut since);
             let reply = if outcome == ByKeyLater && moment != Talking {
+                // the daemon has tried, and failed, to take it
+                self.told(&what, says);
                 fault.take().unwrap().mend(self);
                 since = Instant::now();
                 let reply = self.press_until_replied(&what, KeyCode::KEY_OK).await;
@@ -204,6 +205,12 @@ impl House {
                 self.reply(&what).await
             };
             assert_eq!(reply.kind, ReplyKind::Accepted, "{what}");
+            if kind == Kind::TelevisionWakesLate {
+                fault.take().unwrap().mend(self);
+                since = Instant::now();
+                self.awake(&what);
+                well_after = Some(since.elapsed());
+            }
             inject(Accepted, self, &mut fault, &mut since);
             let mut participant = in_room(&self.lab, &requested).await;
             participant.expect(RoomEvent::Joined).await;
@@ -264,7 +271,19 @@ impl House {
             }
         };
         let mut well_after = well_after.unwrap_or_else(|| since.elapsed());
-        let resident = self.service.status()["phase"].as_str().unwrap_or_default().to_owned();
+        let phase = self.service.status()["phase"].clone();
+        let ended = over || outcome == ByKeyLater && moment == Talking;
+        assert_eq!(phase, if ended { "message" } else { "talking" }, "{what}");
+        if matches!(kind, Kind::DisplayUnplugged | Kind::DisplayHeld) && outcome == GoesOn {
+            let display = Lit::watch();
+            self.told(&what, says);
+            // the kernel's console, or nothing
+            let others = display.picture();
+            fault.take().unwrap().mend(self);
+            since = Instant::now();
+            display.next(others, since);
+            well_after = since.elapsed();
+        }
         let mut journal = String::new();
         let at_the_end = says.is_some_and(|message| message.id == messages::TV_SILENT.id);
         if !at_the_end {
@@ -300,7 +319,7 @@ impl House {
         until(&format!("{what}: every device is closed"), || self.service.open().iter().all(|file| self.is_listened_to(file)));
         assert_eq!(guest::holders(CAMERA), Vec::<String>::new(), "{what}");
         assert_eq!(self.service.pid(), pid, "{what}: another process");
-        Row { resident, caller, journal, well_after }
+        Row { resident: case.resident(), caller, journal, well_after }
     }
 
     /// What a daemon has open all the time: the way to the television and to the remote controls.
