@@ -327,7 +327,7 @@ impl Inner {
                 log::warn!(MESSAGE_ID = messages::DEVICE_SLOW.id; "a device or codec of the call takes longer than {} ms to close; its driver hangs", CLOSE_WITHIN.as_millis());
             }
         }
-        log::info!("media of the call: {}", serde_json::to_string(&figures).unwrap_or_default());
+        log::debug!("media of the call: {}", serde_json::to_string(&figures).unwrap_or_default());
     }
 }
 
