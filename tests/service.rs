@@ -2,11 +2,14 @@
 //! dropped call.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
+#[path = "support/participant.rs"]
+mod participant;
 #[path = "support/program.rs"]
 mod program;
 
-use program::{CALLER, Daemon, PATIENCE, RESIDENT, configure};
-use residentd_lab::{CallOptions, Lab, Options, ReplyKind};
+use participant::{Guest, Participant};
+use program::{CALLER, Daemon, PATIENCE, RESIDENT, RESIDENT_NAME, configure};
+use residentd_lab::{CallOptions, Lab, Options, Power, ReplyKind};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -114,4 +117,37 @@ async fn a_new_configuration_is_taken_over_between_two_calls_and_a_bad_one_not_a
     };
     let declined = tokio::time::timeout(PATIENCE, declined).await.expect("no reply");
     assert_eq!(declined, ReplyKind::Declined(Some("no-camera".into())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_in_a_call_tells_the_caller_leaves_the_room_and_puts_the_television_back() {
+    // A room that misses nobody for an hour: who is gone from it has left.
+    let hour = Duration::from_secs(3600);
+    let lab = Lab::start(Options { peer_loss: hour, session_timeout: hour, ..Options::default() }).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(&mut program::command(&configure(&lab, dir.path(), QUIET)), dir.path());
+    daemon.online().await;
+    let mut caller = lab.caller(CALLER);
+    let call = caller.request(RESIDENT, &CallOptions::default());
+    daemon.until("the television's waking", |s| s["phase"] == "ringing" && s["woken"] == "woken").await.unwrap();
+    daemon.ask("POST", "/v1/accept");
+    assert_eq!(caller.reply(PATIENCE).await.expect("no reply").kind, ReplyKind::Accepted);
+    let mut seat = Guest::in_room(&lab, &call.room_name, CALLER, RESIDENT_NAME);
+    seat.camera = false;
+    let mut guest = Participant::join(seat).await;
+    daemon.phase("talking").await.unwrap();
+
+    let asked = Instant::now();
+    daemon.signal("-TERM");
+    assert!(daemon.end().await.success());
+    println!("stopped in a call within {} ms; systemd gives it 5 s", asked.elapsed().as_millis());
+    assert_eq!(caller.reply(PATIENCE).await.expect("the caller is told nothing").kind, ReplyKind::Ended);
+    program::television(&lab, Power::Standby, "tuner").await;
+    let there = || {
+        let rooms = lab.state()["rooms"]["list"].as_array().unwrap().clone();
+        let mut people = rooms.iter().flat_map(|room| room["participants"].as_array().unwrap().clone());
+        people.any(|person| person["identity"] == RESIDENT_NAME && person["state"] != "disconnected")
+    };
+    program::until("leaving the room", || !there()).await;
+    guest.leave().await;
 }
