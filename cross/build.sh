@@ -5,8 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=cross/targets.sh
 . "$here/targets.sh"
 target_of "${1:?a target: aarch64, armv7 or x86_64}"
-"$here/cargo.sh" "$name" auditable build --release --locked --bins
+"$here/cargo.sh" "$name" auditable build --release --locked --bin residentd
 programs=${CARGO_TARGET_DIR:-$top/target}/$triple/release
-for program in residentd residentctl; do
-    printf '%s  %s bytes\n' "$programs/$program" "$(stat -c %s "$programs/$program")"
-done
+ln -sf residentd "$programs/residentctl" # one program, two names
+printf '%s  %s bytes\n' "$programs/residentd" "$(stat -c %s "$programs/residentd")"

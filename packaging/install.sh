@@ -34,10 +34,9 @@ every() {
 }
 
 if with binaries; then
-    for program in residentd residentctl; do
-        mkdir -p "$root$prefix/bin"
-        install -m 0755 "${BINARIES:-$top/target/release}/$program" "$root$prefix/bin/$program"
-    done
+    mkdir -p "$root$prefix/bin"
+    install -m 0755 "${BINARIES:-$top/target/release}/residentd" "$root$prefix/bin/residentd"
+    ln -sf residentd "$root$prefix/bin/residentctl" # one program, two names
 fi
 every 0644 systemd '*.service' "$units"
 every 0644 systemd '*.socket' "$units"

@@ -20,7 +20,7 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2> /dev/null ||
 export SOURCE_DATE_EPOCH
 
 # Cargo.toml names the packages of these libraries; one more would be missing on the box.
-for library in $(LC_ALL=C objdump -p "$programs/residentd" "$programs/residentctl" | sed -n 's/^ *NEEDED *//p' | sort -u); do
+for library in $(LC_ALL=C objdump -p "$programs/residentd" | sed -n 's/^ *NEEDED *//p' | sort -u); do
     case $library in
     libc.so.6 | libm.so.6 | ld-linux* | libgcc_s.so.1 | libglib-2.0.so.0 | libgobject-2.0.so.0 | libasound.so.2) ;;
     libgstreamer-1.0.so.0 | libgstapp-1.0.so.0 | libgstvideo-1.0.so.0 | libgstaudio-1.0.so.0) ;;

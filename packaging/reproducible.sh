@@ -25,7 +25,7 @@ for folder in one another/one-with-a-longer-name; do
     }
     (
         cd "$work/$folder"
-        sha256sum "target/$triple/release/residentd" "target/$triple/release/residentctl" "target/package/"*.deb "target/package/"*.cdx.json
+        sha256sum "target/$triple/release/residentd" "target/package/"*.deb "target/package/"*.cdx.json
     ) | sort > "$work/$(basename "$folder").sums"
     rm -rf "${work:?}/$folder"
 done

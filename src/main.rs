@@ -39,7 +39,16 @@ fn close_codecs() {
     unsafe { std::env::set_var("GST_V4L2_FORCE_DRAIN", "1") };
 }
 
+/// Packages hold one program with two names: a second one would be as large again, for it does the same calls.
+fn called_residentctl() -> bool {
+    let name = std::env::args_os().next().map(std::path::PathBuf::from);
+    name.is_some_and(|name| name.file_name().is_some_and(|name| name == "residentctl"))
+}
+
 fn main() -> ExitCode {
+    if called_residentctl() {
+        return residentd::ctl::main();
+    }
     limit_allocator();
     close_codecs();
     let arguments = Arguments::parse();

@@ -30,9 +30,6 @@ pub fn run() {
             continue;
         };
         figures.push(Figure::new(format!("residentd, {processor}"), "MiB", daemon).target(Target::AtMost(12.0)));
-        if let Some(command) = size(&programs.join("residentctl")) {
-            figures.push(Figure::new(format!("residentctl, {processor}"), "MiB", command));
-        }
     }
     let ours = pulled_in(&depends());
     match (ours, baresip) {

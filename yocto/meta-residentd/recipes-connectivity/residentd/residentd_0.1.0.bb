@@ -43,6 +43,8 @@ export LIBCLANG_PATH = "${STAGING_LIBDIR_NATIVE}"
 export BINDGEN_EXTRA_CLANG_ARGS = "--target=${TARGET_SYS} --sysroot=${STAGING_DIR_TARGET}"
 # the package class splits the debug symbols off: the profile must not strip
 export CARGO_PROFILE_RELEASE_STRIP = "none"
+# one program with two names, see do_install
+CARGO_BUILD_FLAGS += "--bin residentd"
 
 USERADD_PACKAGES = "${PN}"
 # Fixed, so that what the data partition holds still belongs to the daemon after an update of the root file system.
@@ -58,6 +60,7 @@ do_install:append() {
     # users come with the image, not from sysusers at boot: /etc may be read-only
     DESTDIR=${D} PREFIX=${prefix} SYSCONFDIR=${sysconfdir} UNITDIR=${systemd_system_unitdir} \
         UDEVDIR=${nonarch_base_libdir}/udev WITHOUT="binaries sysusers" ${S}/packaging/install.sh
+    ln -sf residentd ${D}${bindir}/residentctl
     # where a data partition may be mounted on a read-only root
     install -d -m 0700 ${D}${sysconfdir}/credstore.encrypted
     install -d -m 0700 ${D}${localstatedir}/lib/residentd
@@ -77,6 +80,7 @@ FILES:${PN} += "\
 CONFFILES:${PN} = "${sysconfdir}/residentd/config.toml"
 
 RDEPENDS:${PN} += "ca-certificates"
+RDEPENDS:${PN}-ctl += "${PN}"
 # the letters on the television, the certificates, and what every call needs
 RRECOMMENDS:${PN} += "\
     ${PN}-ctl \
