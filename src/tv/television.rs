@@ -350,7 +350,8 @@ impl Television {
             if off {
                 self.ledger.found_asleep();
             }
-            if self.scene != Scene::Idle && self.job.is_none() {
+            // Only for a call that has come since: else this is what putting it back asked, told late.
+            if self.scene != Scene::Idle && self.job.is_none() && self.ledger.current().is_some() {
                 self.wake();
             }
         } else if left || off {
