@@ -8,24 +8,25 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=cross/targets.sh
 . "$here/targets.sh"
 target_of "${1:?a target: aarch64 or armv7}"
-program=$(realpath "${2:?a program}")
+program=$(realpath "${2:?a program}") called=${2##*/}
 shift 2
-export SYSROOT="$sysroot" PROGRAM="$program" QEMU="${qemu:+$(command -v "$qemu")}"
+# what it is called, for a link may be another program
+export SYSROOT="$sysroot" PROGRAM="$program" NAME="$called" QEMU="${qemu:+$(command -v "$qemu")}"
 # shellcheck disable=SC2016 # expanded inside
 exec unshare --user --map-root-user --mount -- /bin/sh -eu -c '
     for place in proc sys dev tmp run/cross; do mkdir -p "$SYSROOT/$place"; done
     for place in proc sys dev tmp; do mount --rbind "/$place" "$SYSROOT/$place"; done
     mount -t tmpfs cross "$SYSROOT/run/cross"
-    : > "$SYSROOT/run/cross/program"
-    mount --bind "$PROGRAM" "$SYSROOT/run/cross/program"
+    : > "$SYSROOT/run/cross/$NAME"
+    mount --bind "$PROGRAM" "$SYSROOT/run/cross/$NAME"
     if [ -n "$QEMU" ]; then
         : > "$SYSROOT/run/cross/qemu"
         mount --bind "$QEMU" "$SYSROOT/run/cross/qemu"
-        set -- /run/cross/qemu -0 "${PROGRAM##*/}" /run/cross/program "$@"
+        set -- /run/cross/qemu -0 "$NAME" "/run/cross/$NAME" "$@"
     else
-        set -- /run/cross/program "$@"
+        set -- "/run/cross/$NAME" "$@"
     fi
     export GST_REGISTRY_FORK=no HOME=/run/cross XDG_CACHE_HOME=/run/cross
-    unset SYSROOT PROGRAM QEMU
+    unset SYSROOT PROGRAM NAME QEMU
     exec chroot "'"$sysroot"'" "$@"
 ' root "$@"

@@ -111,6 +111,12 @@ async fn a_call_is_answered_seen_and_heard_and_everything_is_put_back() {
     status.arg("--socket").arg(dir.path().join("s.sock")).args(["--json", "status"]);
     let (words, well) = tokio::task::spawn_blocking(move || said(status)).await.unwrap();
     assert!(well && words.contains("talking"), "residentctl status: {words}");
+    // What is not well here (no screen, no sound card) is no matter: that it looks, and gives its verdicts, is.
+    let mut doctor = program("residentctl");
+    doctor.arg("--config").arg(dir.path().join("config.toml")).args(["--json", "doctor"]);
+    let (words, _) = tokio::task::spawn_blocking(move || said(doctor)).await.unwrap();
+    assert!(words.contains("\"verdict\""), "residentctl doctor: {words}");
+    at("the doctor has looked at everything");
     caller.end(RESIDENT, &requested);
     guest.leave().await;
     let back = tv.wait_for(|tv| tv.power == Power::Standby && tv.input == "tuner");
