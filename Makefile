@@ -67,7 +67,7 @@ devlab-test: ## the tests on camera, CEC, display, sound and input drivers, in a
 	@tests/tools/prepare test
 	@tests/devlab/test $(TESTS)
 
-devlab-faults: ## every fault of a device at each moment of a call (20 minutes; FAULT="Camera,Remote": only these)
+devlab-faults: ## every fault of a device at each moment of a call (25 minutes; FAULT="Camera,Remote": only these)
 	@tests/tools/prepare test
 	@DEVLAB_FAULT='$(FAULT)' DEVLAB_TIMEOUT=3000 tests/devlab/test --nocapture at_any_moment_of_a_call
 

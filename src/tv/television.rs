@@ -48,6 +48,7 @@ pub fn spawn(config: Config, driver: Driver, memory: Arc<dyn Memory>) -> (mpsc::
         restore_by: None,
         settles: Instant::now(),
         owed: false,
+        answered: false,
     };
     tokio::spawn(television.run(inbox, told));
     (commands, events)
@@ -105,6 +106,8 @@ struct Television {
     settles: Instant,
     /// It did not answer when it was to be put back: try again when it does.
     owed: bool,
+    /// It began to answer while it was being put back, perhaps too late for that.
+    answered: bool,
 }
 
 impl Television {
@@ -210,6 +213,7 @@ impl Television {
         // A volume on its way is overtaken too: its change is written down already.
         self.volume = None;
         let (set, ledger) = (self.set.clone(), self.ledger.clone());
+        self.answered = false;
         self.job = Some((Doing::Restoring(call), Box::pin(async move { Done::Restored(power::restore(&*set, &ledger).await) })));
     }
 
@@ -235,6 +239,9 @@ impl Television {
                         let _ = answer.send(());
                     }
                     _ => {}
+                }
+                if self.owed && self.answered {
+                    self.restore(None);
                 }
             }
         }
@@ -339,7 +346,10 @@ impl Television {
         let answers = before.power == Power::Unknown && now.power != Power::Unknown;
         match self.job {
             // What changes now is our own doing.
-            Some((Doing::Restoring(_) | Doing::Recovering(_), _)) => return,
+            Some((Doing::Restoring(_) | Doing::Recovering(_), _)) => {
+                self.answered |= answers;
+                return;
+            }
             None if self.owed && answers => self.restore(None),
             _ => {}
         }

@@ -263,6 +263,7 @@ async fn a_television_switched_off_while_it_rang_is_woken_again_for_who_answers_
     f.tell(Command::Show(scenes::connecting())).await;
     assert_eq!(f.event().await, TvEvent::Woken(Wake::Woken));
     assert_eq!(f.tv.now(), found(Power::On, "box", 40));
+    f.tell(Command::Show(Scene::Idle)).await;
     f.restore().await;
     assert_eq!(f.tv.now(), found(Power::On, "tuner", 40));
 }
@@ -275,6 +276,7 @@ async fn switching_the_television_off_during_the_call_hangs_up() {
     f.tv.view().wait_for(|v| v.scene == scenes::in_call()).await.unwrap();
     f.tv.viewer(|s| s.power = Power::Standby).await;
     assert_eq!(f.event().await, TvEvent::Press(Press::HangUp));
+    f.tell(Command::Show(scenes::ended())).await;
     f.restore().await;
     assert_eq!(f.tv.now().power, Power::Standby);
 }
@@ -331,6 +333,24 @@ async fn a_full_disk_does_not_keep_it_from_waking() {
     assert_eq!(f.wake().await, Wake::Woken);
     f.restore().await;
     assert_eq!(f.tv.now().power, Power::Standby);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_television_that_answers_too_late_for_being_put_back_is_put_back_all_the_same() {
+    let before = found(Power::Standby, "tuner", 40);
+    let mut f = fixture(before.clone());
+    f.wake().await;
+    let as_we_left_it = f.tv.now();
+    f.tv.script(|s| s.silent = true);
+    f.tv.viewer(|s| *s = TvState::UNKNOWN).await;
+    f.tell(Command::Restore(CallId(1))).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    f.tv.viewer(|s| *s = as_we_left_it).await;
+    assert_eq!(f.event().await, TvEvent::Restored(CallId(1)));
+    f.tv.script(|s| s.silent = false);
+    while f.tv.now() != before {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

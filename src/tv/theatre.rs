@@ -54,6 +54,9 @@ struct Inbox {
     /// Whether streams are wanted: else their pictures are dropped where they come from.
     wants_remote: bool,
     wants_own: bool,
+    /// The tone that sounds. It ends where the news comes in: the thread may be waiting for a display, and the call needs the
+    /// sound card.
+    tone: Option<Arc<Player>>,
     stop: bool,
 }
 
@@ -145,7 +148,14 @@ impl Theatre {
 impl Stage for Theatre {
     fn show(&mut self, number: u64, view: &View) {
         let show = Some((number, view.clone()));
-        self.shared.put(|inbox| inbox.show = show);
+        self.shared.put(|inbox| {
+            if wanted_tone(&view.scene).is_none()
+                && let Some(tone) = inbox.tone.take()
+            {
+                tone.hush();
+            }
+            inbox.show = show;
+        });
     }
 
     fn photo(&mut self, whose: Whose, bytes: Vec<u8>) {
@@ -182,7 +192,7 @@ enum Tone {
 struct Sounding {
     call: CallId,
     tone: Tone,
-    player: Option<Player>,
+    player: Option<Arc<Player>>,
     fate: Arc<Mutex<Fate>>,
 }
 
@@ -387,12 +397,7 @@ impl OnStage {
 
     /// The tone that belongs to the scene; one that is playing for the same call goes on.
     fn sound(&mut self, scene: &Scene) {
-        let wanted = match scene {
-            Scene::Ringing { call, .. } => Some((*call, Tone::Ring)),
-            Scene::Countdown { call, .. } => Some((*call, Tone::Notice)),
-            _ => None,
-        };
-        let Some((call, tone)) = wanted else { return self.silence() };
+        let Some((call, tone)) = wanted_tone(scene) else { return self.silence() };
         if let Some(sounding) = self.tone.as_ref().filter(|s| (s.call, s.tone) == (call, tone)) {
             let latest = {
                 let mut fate = lock(&sounding.fate);
@@ -429,12 +434,23 @@ impl OnStage {
             let _ = tell.try_send(told(fate.number, latest));
         };
         match Player::play(out, samples, true, tone::gain(self.setting.ring_volume), Box::new(hear)) {
-            Ok(player) => self.tone = Some(Sounding { call, tone, player: Some(player), fate }),
+            Ok(player) => {
+                let player = Arc::new(player);
+                let mut inbox = self.shared.lock();
+                match &inbox.show {
+                    // What it belongs to is over already.
+                    Some((_, view)) if wanted_tone(&view.scene).is_none() => player.hush(),
+                    _ => inbox.tone = Some(player.clone()),
+                }
+                drop(inbox);
+                self.tone = Some(Sounding { call, tone, player: Some(player), fate });
+            }
             Err(e) => self.say(DriverEvent::Unheard(self.number, format!("the tone cannot be played: {e}"))),
         }
     }
 
     fn silence(&mut self) {
+        self.shared.lock().tone = None;
         if let Some(Sounding { player: Some(player), .. }) = self.tone.take() {
             player.stop();
         }
@@ -457,6 +473,15 @@ impl OnStage {
     fn say(&self, event: DriverEvent) {
         // The television's task reads until it ends, and ends this thread.
         let _ = self.tell.blocking_send(event);
+    }
+}
+
+/// The tone that belongs to a scene.
+fn wanted_tone(scene: &Scene) -> Option<(CallId, Tone)> {
+    match scene {
+        Scene::Ringing { call, .. } => Some((*call, Tone::Ring)),
+        Scene::Countdown { call, .. } => Some((*call, Tone::Notice)),
+        _ => None,
     }
 }
 

@@ -52,6 +52,11 @@ impl Player {
         *lock(&self.volume) = sane(volume);
     }
 
+    /// Stops at once; the output is let go a moment later. Nobody waits here.
+    pub fn hush(&self) {
+        lock(&self.stop).take();
+    }
+
     /// Stops at once, and lets go of the output before it returns (250 ms at most). Idempotent.
     pub fn stop(&self) {
         if lock(&self.stop).take().is_some() {
@@ -159,6 +164,16 @@ mod tests {
         while played.try_recv().is_ok() {}
         // The thread is gone, and with it the sending end.
         assert_eq!(played.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
+        player.stop();
+    }
+
+    #[test]
+    fn a_ring_that_is_hushed_by_somebody_else_gives_nothing_more() {
+        let (player, played, tells) = start(&[100i16; 480], true, 1.0);
+        assert_eq!(tells.recv_timeout(PATIENCE).unwrap(), Playing::Heard);
+        let player = Arc::new(player);
+        player.clone().hush();
+        while played.recv_timeout(PATIENCE) != Err(mpsc::RecvTimeoutError::Disconnected) {}
         player.stop();
     }
 

@@ -5,7 +5,6 @@ use super::fault::{Fault, mend_everything};
 use super::table::{Case, Kind, Moment, Outcome, Place};
 use crate::cec::Television;
 use crate::daemon::{DEVICES, Tone, in_room, sees_and_hears};
-use crate::display::Lit;
 use crate::guest::{self, CAMERA, CEC_BOX, PATIENCE, until};
 use crate::keys::Remote;
 use crate::participant::Participant;
@@ -211,6 +210,10 @@ impl House {
                 self.awake(&what);
                 well_after = Some(since.elapsed());
             }
+            if moment == Accepted && kind == Kind::TelevisionPutToStandby {
+                // who switches it off while it still rings for the daemon answers all the same, and has it woken again
+                self.service.kind("opened");
+            }
             inject(Accepted, self, &mut fault, &mut since);
             let mut participant = in_room(&self.lab, &requested).await;
             participant.expect(RoomEvent::Joined).await;
@@ -275,13 +278,12 @@ impl House {
         let ended = over || outcome == ByKeyLater && moment == Talking;
         assert_eq!(phase, if ended { "message" } else { "talking" }, "{what}");
         if matches!(kind, Kind::DisplayUnplugged | Kind::DisplayHeld) && outcome == GoesOn {
-            let display = Lit::watch();
             self.told(&what, says);
-            // the kernel's console, or nothing
-            let others = display.picture();
+            let shown = |house: &House| house.service.journal_since(&house.mark).iter().filter(|l| l.contains("showing on")).count();
+            let before = shown(self);
             fault.take().unwrap().mend(self);
             since = Instant::now();
-            display.next(others, since);
+            until(&format!("{what}: the picture on the display"), || shown(self) > before);
             well_after = since.elapsed();
         }
         let mut journal = String::new();
