@@ -32,10 +32,7 @@ impl Tone {
     /// Plays until dropped. Before the microphone is opened: who comes second has to take the format of the first.
     pub fn start() -> Tone {
         let tone = "exec speaker-test -D hw:Loopback,0,0 -r 48000 -c 2 -F S16_LE -t sine -f 440 > /dev/null 2>&1";
-        let tone = Tone(Command::new("sh").args(["-c", tone]).spawn().unwrap());
-        let status = "/proc/asound/Loopback/pcm0p/sub0/status";
-        guest::until("the tone", || std::fs::read_to_string(status).is_ok_and(|status| status.contains("RUNNING")));
-        tone
+        Tone(Command::new("sh").args(["-c", tone]).spawn().unwrap())
     }
 }
 
