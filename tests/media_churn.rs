@@ -102,7 +102,7 @@ fn apart(name: &str, work: impl FnOnce()) {
         return work();
     }
     let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--include-ignored", "--nocapture"])
+        .args(["--exact", name, "--nocapture"])
         .env("MALLOC_ARENA_MAX", "2")
         .env("MALLOC_TRIM_THRESHOLD_", "131072")
         .status()
@@ -113,10 +113,4 @@ fn apart(name: &str, work: impl FnOnce()) {
 #[test]
 fn thirty_calls_leave_nothing_behind() {
     apart("thirty_calls_leave_nothing_behind", || calls(30));
-}
-
-#[test]
-#[ignore = "takes two minutes; tests/hundred_calls.rs does it with the whole daemon"]
-fn a_hundred_calls_leave_nothing_behind() {
-    apart("a_hundred_calls_leave_nothing_behind", || calls(100));
 }
