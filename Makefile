@@ -15,7 +15,7 @@ LOG ?= info
 TARGET ?= aarch64
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo demo-check test units devlab-test devlab-faults devlab-bench bench lint fmt clean
+.PHONY: help tools build demo demo-check test units devlab-test devlab-full devlab-faults devlab-bench bench lint fmt clean
 .PHONY: yocto-check cross cross-check install package package-check reproducible
 
 help: ## these lines
@@ -66,6 +66,10 @@ units: ## the service: unit, user, directories, udev rules
 devlab-test: ## the tests on camera, CEC, display, sound and input drivers, in a Linux kernel of their own
 	@tests/tools/prepare test
 	@tests/devlab/test $(TESTS)
+
+devlab-full: ## the same under qemu with Debian's stock kernel and the installed package (10 minutes; DEVLAB_PACKAGE=…: that one)
+	@tests/tools/prepare full
+	@tests/devlab/test --full $(TESTS)
 
 devlab-faults: ## every fault of a device at each moment of a call (25 minutes; FAULT="Camera,Remote": only these)
 	@tests/tools/prepare test

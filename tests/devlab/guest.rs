@@ -1,4 +1,4 @@
-//! The guest that these tests run in (see ./run and ./init), and the devices at its hands.
+//! The guest that these tests run in (see ./run and ./full/run), and the devices at its hands.
 #![allow(dead_code, reason = "each room uses a part of it")]
 
 use std::path::{Path, PathBuf};
@@ -26,6 +26,11 @@ pub fn is_guest() {
 pub fn keep(name: &str) -> PathBuf {
     is_guest();
     PathBuf::from(std::env::var_os("DEVLAB_OUT").unwrap()).join(name)
+}
+
+/// Whether the daemon has been installed from its package (./full). Else it is the one that was built with these tests.
+pub fn packaged() -> bool {
+    std::env::var_os("DEVLAB_PACKAGE").is_some()
 }
 
 /// Runs a program that has to succeed, and gives what it printed.
@@ -96,11 +101,18 @@ pub fn holders(device: &str) -> Vec<String> {
 
 #[test]
 #[ignore = "needs the device lab: make devlab-test"]
-fn the_guest_has_its_devices_and_cannot_write_to_the_machine() {
+fn the_guest_has_its_devices() {
+    is_guest();
     for device in [CAMERA, HDMI_OUT, CEC_TELEVISION, CEC_BOX, "/dev/dri/card0", "/dev/uinput", "/dev/snd/pcmC0D0p", "/dev/snd/pcmC0D1c"] {
         assert!(Path::new(device).exists(), "{device} is missing");
     }
     assert_eq!(run("systemctl", &["--failed", "--no-legend"]), "");
+}
+
+#[test]
+#[ignore = "needs the device lab: make devlab-test"]
+fn the_guest_cannot_write_to_the_machine() {
+    is_guest();
     // the machine's own file tree is under the guest's: even a guest that tries cannot change it
     let _ = Command::new("mount").args(["-o", "remount,rw", "/mnt/.host"]).status();
     let there = "/mnt/.host/etc/devlab-was-here";

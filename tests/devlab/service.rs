@@ -28,13 +28,23 @@ pub struct Service {
     cursor: String,
 }
 
-/// What a package does, but for the copies: the files of the checkout at their places. Once is enough for a guest.
+/// The daemon at its place, with the password of the account. Once is enough for a guest.
 fn install() {
     static DONE: Mutex<bool> = Mutex::new(false);
     let mut done = DONE.lock().unwrap();
     if std::mem::replace(&mut done, true) {
         return;
     }
+    if !guest::packaged() {
+        place();
+    }
+    let password = "/etc/residentd/credentials/chatta-password";
+    std::fs::write(password, "password").unwrap();
+    std::fs::set_permissions(password, PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+/// What a package does, but for the copies: the files of the checkout at their places.
+fn place() {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
     let file = |name: &str| checkout.join("systemd").join(name).display().to_string();
     // bound instead of copied: the unit hides /home and /root, and the guest's disk is its memory
@@ -45,9 +55,6 @@ fn install() {
     std::fs::copy(file("residentd.service"), "/run/systemd/system/residentd.service").unwrap();
     guest::run("systemd-sysusers", &[&file("residentd.sysusers")]);
     guest::run("systemd-tmpfiles", &["--create", &file("residentd.tmpfiles")]);
-    let password = "/etc/residentd/credentials/chatta-password";
-    std::fs::write(password, "password").unwrap();
-    std::fs::set_permissions(password, PermissionsExt::from_mode(0o600)).unwrap();
     guest::run("udevadm", &["control", "--reload"]);
     guest::run("udevadm", &["trigger"]);
     guest::run("udevadm", &["settle"]);
