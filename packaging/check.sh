@@ -56,6 +56,12 @@ assert any(p["name"] == "tokio" for p in found)
 print(f"cargo-auditable: {len(found)} crates in the program")
 PYTHON
 
+# the newest C library that the program asks for is no newer than what the package depends on; packed relocations need 2.36
+needs=$( (LC_ALL=C readelf --wide --version-info "$scratch/files/usr/bin/residentd" | sed -n 's/.*Name: GLIBC_\([0-9.]*\) .*/\1/p; s/.*Name: GLIBC_ABI_DT_RELR .*/2.36/p') | sort -V | tail -1)
+says=$(dpkg-deb --field "$package" Depends | sed -n 's/.*libc6 (>= \([0-9.]*\)).*/\1/p')
+[ -n "$needs" ] && dpkg --compare-versions "$needs" le "$says" || die "the program needs glibc ${needs:-unknown}, the package says ${says:-nothing}"
+printf 'glibc: %s needed, %s or newer asked for\n' "$needs" "$says"
+
 if [ -n "$qemu" ] && [ "$deb" != "$(dpkg --print-architecture)" ]; then
   say 'the program under qemu, with the configuration of the package'
   "$here/sysroot.sh" "$name" > /dev/null

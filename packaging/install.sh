@@ -40,7 +40,6 @@ if with binaries; then
 fi
 every 0644 systemd '*.service' "$units"
 every 0644 systemd '*.socket' "$units"
-every 0644 systemd/residentd.service.d '*.conf' "$units/residentd.service.d"
 every 0644 systemd '*.catalog' "$lib/systemd/catalog"
 if with sysusers; then file 0644 systemd/residentd.sysusers "$lib/sysusers.d/residentd.conf"; fi
 if with preset; then file 0644 systemd/residentd.preset "$lib/systemd/system-preset/80-residentd.preset"; fi

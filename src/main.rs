@@ -4,6 +4,7 @@ use clap::Parser;
 use residentd::agent::Renewal;
 use residentd::arguments::Arguments;
 use residentd::config::{self, Config, Sources};
+use residentd::health::Starts;
 use residentd::journal::messages;
 use residentd::{daemon, health, journal};
 use std::process::ExitCode;
@@ -60,12 +61,21 @@ fn main() -> ExitCode {
         print!("{}", config::reference());
         return ExitCode::SUCCESS;
     }
+    let serving = !arguments.check_config && !arguments.show_config;
+    if serving {
+        journal::install(log::LevelFilter::Info);
+    }
+    let starts = if serving { Starts::of_the_unit() } else { None };
+    match starts.as_ref().map_or(Ok(true), Starts::hold_back) {
+        Ok(true) => {}
+        Ok(false) => return ExitCode::SUCCESS,
+        Err(e) => log::warn!(MESSAGE_ID = messages::DEFECT.id; "it cannot wait, and starts at once: {e}"),
+    }
     let sources = move || Sources::system(arguments.config.as_deref(), arguments.set.clone());
     let config = match Config::load(&sources()) {
         Ok(config) => config,
         Err(mistakes) => {
-            if !arguments.check_config && journal::is_there() {
-                journal::install(log::LevelFilter::Info);
+            if serving && journal::is_there() {
                 log::error!(MESSAGE_ID = messages::CONFIGURATION_REFUSED.id; "{mistakes}");
             } else {
                 eprintln!("{mistakes}");
@@ -79,16 +89,25 @@ fn main() -> ExitCode {
     if arguments.show_config || arguments.check_config {
         return ExitCode::SUCCESS;
     }
-    journal::install(config.text("log.level").parse().expect("the table of settings lists only levels"));
+    journal::set_level(config.text("log.level").parse().expect("the table of settings lists only levels"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
     let ended = runtime.map_err(|e| format!("no runtime: {e}")).and_then(|runtime| {
+        if let Some(starts) = starts.clone() {
+            runtime.spawn(async move {
+                tokio::time::sleep(health::LONG_ENOUGH).await;
+                starts.forget();
+            });
+        }
         let ended = runtime.block_on(run(config, &sources));
         // A device that hangs while it is closed must not hold up an orderly stop: the kernel closes it with the process.
         runtime.shutdown_timeout(Duration::from_millis(200));
         ended
     });
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            starts.inspect(Starts::forget);
+            ExitCode::SUCCESS
+        }
         Err(why) => {
             log::error!(MESSAGE_ID = messages::DEFECT.id; "{why}");
             ExitCode::FAILURE

@@ -24,11 +24,17 @@ struct Systemd {
 
 impl Systemd {
     fn start(dir: &Path, file: &Path) -> (Systemd, Daemon) {
+        Systemd::start_with(dir, file, &[])
+    }
+
+    /// With these in the environment besides.
+    fn start_with(dir: &Path, file: &Path, environment: &[(&str, &Path)]) -> (Systemd, Daemon) {
         let path = dir.join("notify");
+        let _ = std::fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         let mut command = program::command(file);
-        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1500000");
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1500000").envs(environment.iter().copied());
         (Systemd { socket, heard: Vec::new() }, Daemon::start(&mut command, dir))
     }
 
@@ -73,6 +79,42 @@ async fn it_is_ready_without_the_cloud_says_how_it_is_and_pings_as_long_as_it_go
     daemon.signal("-TERM");
     systemd.hear("STOPPING=1");
     assert!(daemon.end().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn starts_that_end_badly_are_tried_for_ever_but_ever_more_seldom_and_not_when_somebody_looks_after_them() {
+    let lab = Lab::start(Options::default()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = configure(&lab, dir.path(), QUIET);
+    let runtime: &[(&str, &Path)] = &[("RUNTIME_DIRECTORY", dir.path())];
+    for _ in 0..3 {
+        let (mut systemd, mut daemon) = Systemd::start_with(dir.path(), &file, runtime);
+        systemd.hear("READY=1");
+        assert!(systemd.heard.iter().all(|line| !line.starts_with("EXTEND_TIMEOUT_USEC")), "one of the first starts waits");
+        daemon.signal("-KILL");
+        daemon.end().await;
+    }
+    // A mistake in the configuration is a bad end, too, and waits before it is told again.
+    configure(&lab, dir.path(), &format!("{QUIET}\ncall.ring = 1"));
+    let from = Instant::now();
+    let (mut systemd, mut daemon) = Systemd::start_with(dir.path(), &file, runtime);
+    systemd.hear("STATUS=the last 3 starts ended badly: waiting 2 s");
+    systemd.hear("EXTEND_TIMEOUT_USEC=32000000");
+    assert_eq!(daemon.end().await.code(), Some(78));
+    assert!(from.elapsed() >= Duration::from_secs(2), "it did not wait, but ended after {:?}", from.elapsed());
+    // Told to stop while it waits, as `systemctl restart` does after the file was corrected: the next one starts at once.
+    configure(&lab, dir.path(), QUIET);
+    let (mut systemd, mut daemon) = Systemd::start_with(dir.path(), &file, runtime);
+    systemd.hear("STATUS=the last 4 starts ended badly: waiting 4 s");
+    systemd.hear("EXTEND_TIMEOUT_USEC=34000000");
+    daemon.signal("-TERM");
+    assert!(daemon.end().await.success());
+    let (mut systemd, mut daemon) = Systemd::start_with(dir.path(), &file, runtime);
+    systemd.hear("READY=1");
+    assert!(systemd.heard.iter().all(|line| !line.starts_with("EXTEND_TIMEOUT_USEC")), "it waits all the same");
+    daemon.signal("-TERM");
+    assert!(daemon.end().await.success());
+    assert!(!dir.path().join("starts").exists(), "an orderly end counts as a bad one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

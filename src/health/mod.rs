@@ -2,9 +2,11 @@
 
 pub mod beat;
 pub mod doctor;
+mod starts;
 mod words;
 
 pub use beat::{Beat, supervise};
+pub use starts::{LONG_ENOUGH, Starts};
 pub use words::words;
 
 use crate::journal::messages;

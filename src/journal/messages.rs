@@ -87,6 +87,12 @@ messages! {
         check "Whether a device or its driver hangs (`journalctl -k`), whether memory or processor are used up."
         replace "The device that the kernel complains of."
 
+    STARTED_IN_VAIN "cf1708e8b295499db7353cdef3691701"
+        "The daemon ends soon after each start"
+        happened "Several starts in a row ended badly. It is started again for ever, but waits before it: longer from time to time, two minutes at most."
+        check "The entries before this one, which say why it ended: a mistake in the configuration, a full or broken disk, too little memory (oom-kill), a library that does not fit."
+        replace "What they name; then `systemctl restart residentd`, which does not wait. Else report it with the log (`residentctl bugreport`)."
+
     INTERRUPTED "0eb2269c3ec64929b80e42b7c1259f0e"
         "The daemon was interrupted in call @CALL_ID@"
         happened "It was killed, or the power failed. The call is logged as ended, its caller is told, the television is put back."

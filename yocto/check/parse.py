@@ -3,12 +3,16 @@
     parse.py LAYER STAND-INS [EXAMPLE-LAYER…]
 
 What it finds: syntax that BitBake refuses, functions that are no Python or shell, files that a recipe wants and the layer has
-not, packages without a licence, crates without a checksum. Prints a line a recipe.
+not, packages without a licence, crates without a checksum, and by running each do_install: files that no package takes, packages of
+the recipe that get none. Prints a line a recipe.
 """
 
 import glob
+import io
 import os
 import pathlib
+import shutil
+import subprocess
 import sys
 import tempfile
 import types
@@ -27,6 +31,8 @@ import bb.fetch2  # noqa: E402
 import bb.parse  # noqa: E402
 
 LAYER, STANDINS, *EXAMPLES = (os.path.abspath(path) for path in sys.argv[1:])
+# the packages that OpenEmbedded-Core gives every recipe
+USUAL = {"-src", "-dbg", "-staticdev", "-dev", "-doc", "-locale"}
 # what the recipes ask of OpenEmbedded-Core's own library
 oe = types.SimpleNamespace(buildcfg=types.SimpleNamespace(get_metadata_git_revision=lambda path: "0" * 40))
 
@@ -59,6 +65,42 @@ def functions(d):
             bb.codeparser.PythonParser(key, bb.data_smart.logger).parse_python(d.getVar(key, False))
 
 
+def packages(d):
+    """What each package gets of what is in D, as OpenEmbedded-Core's package class deals it out, and what no package gets."""
+    root = d.getVar("D")
+    left = {os.path.join(at, name) for at, folders, files in os.walk(root) for name in files + [f for f in folders if not os.listdir(os.path.join(at, f))]}
+    dealt = {}
+    for package in d.getVar("PACKAGES").split():
+        taken = set()
+        for pattern in (d.getVar("FILES:" + package) or "").split():
+            for found in glob.glob(root + pattern):
+                taken |= {path for path in left if path == found or path.startswith(found + "/")}
+        dealt[package] = taken
+        left -= taken
+    return dealt, {path.removeprefix(root) for path in left}
+
+
+def install(d, places, files):
+    """Runs do_install on the sources of this repository; the complaints, and a few words on what is in the packages."""
+    for file in files:
+        source = next((p for p in (os.path.join(place, file) for place in places) if os.path.exists(p)), None)
+        if source:
+            shutil.copy(source, d.getVar("UNPACKDIR"))
+    if "git://" in (d.getVar("SRC_URI") or ""):
+        d.setVar("S", os.path.dirname(os.path.dirname(LAYER)))
+    script = io.StringIO()
+    bb.data.emit_func("do_install", script, d)
+    done = subprocess.run(["sh", "-e", "-c", script.getvalue() + "\ndo_install\n"], capture_output=True, text=True)
+    if done.returncode:
+        return [f"do_install ends with {done.returncode}: {done.stderr.strip()}"], ""
+    dealt, left = packages(d)
+    complaints = [f"no package takes {path}" for path in sorted(left)]
+    # those that every recipe has may be empty; its own may not
+    own = [p for p in dealt if p.removeprefix(d.getVar("PN")) not in USUAL]
+    complaints += [f"the package {package} gets nothing" for package in own if not dealt[package]]
+    return complaints, ", ".join(f"{package} {len(taken)} files" for package, taken in dealt.items() if taken)
+
+
 def check(recipe, layer, appends=()):
     """The complaints about one recipe."""
     with tempfile.TemporaryDirectory() as top:
@@ -84,7 +126,14 @@ def check(recipe, layer, appends=()):
                 if len(d.getVarFlag("SRC_URI", f"{name}.sha256sum") or "") != 64:
                     complaints.append(f"{uri} has no checksum")
         functions(d)
-        print(f"{os.path.relpath(recipe, LAYER)}{' with the example' if appends else ''}: {d.getVar('PN')} {d.getVar('PV')}, {len(uris)} sources, {d.getVar('LICENSE')}")
+        said = ""
+        if d.getVarFlag("do_install", "func", False) and uris:
+            os.makedirs(d.getVar("UNPACKDIR"))
+            os.makedirs(d.getVar("D"))
+            files = [uri.removeprefix("file://").split(";")[0] for uri in uris if uri.startswith("file://")]
+            found, said = install(d, places, files)
+            complaints += found
+        print(f"{os.path.relpath(recipe, LAYER)}{' with the example' if appends else ''}: {d.getVar('PN')} {d.getVar('PV')}, {len(uris)} sources, {d.getVar('LICENSE')}{said and '; ' + said}")
         return complaints
 
 

@@ -1,4 +1,5 @@
 # stands in for the class of that name
-do_install() {
+base_do_install() {
     :
 }
+EXPORT_FUNCTIONS do_install

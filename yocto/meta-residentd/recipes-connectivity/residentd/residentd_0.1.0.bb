@@ -43,6 +43,8 @@ export LIBCLANG_PATH = "${STAGING_LIBDIR_NATIVE}"
 export BINDGEN_EXTRA_CLANG_ARGS = "--target=${TARGET_SYS} --sysroot=${STAGING_DIR_TARGET}"
 # the package class splits the debug symbols off: the profile must not strip
 export CARGO_PROFILE_RELEASE_STRIP = "none"
+# what the state on disk does not use of SQLite, as cross/cargo.sh says
+export LIBSQLITE3_FLAGS = "-USQLITE_ENABLE_FTS3 -USQLITE_ENABLE_FTS3_PARENTHESIS -USQLITE_ENABLE_FTS5 -USQLITE_ENABLE_RTREE -USQLITE_ENABLE_DBSTAT_VTAB"
 # one program with two names, see do_install
 CARGO_BUILD_FLAGS += "--bin residentd"
 
