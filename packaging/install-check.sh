@@ -109,6 +109,28 @@ online 'with a sealed credential'
 handed | grep -qx 'residentd 400 chatta-password' || die 'the sealed password does not reach the service'
 printf 'LoadCredentialEncrypted: chatta-password from /etc/credstore.encrypted (systemd-creds), and online with it\n'
 
+say 'bad ends in a row: started again for ever, the fourth time after a wait, at once when somebody asks for it'
+# anew PROCESS STATE: another process than that one is in this state
+anew() {
+  local end=$((SECONDS + 60)) now
+  until now="$(shows MainPID) $(shows SubState)" && [ "${now% *}" != "$1" ] && [ "${now% *}" != 0 ] && [ "${now#* }" = "$2" ]; do
+    [ $SECONDS -lt $end ] || die "not started again: $now"
+    sleep 0.1
+  done
+}
+for state in running running start; do
+  process=$(shows MainPID)
+  inside kill -KILL "$process"
+  anew "$process" $state
+done
+until words=$(shows StatusText) && [ "${words#*waiting 2 s}" != "$words" ]; do
+  [ "$(shows SubState)" = start ] || die "the fourth start does not wait: $words"
+done
+printf '%s\n' "$words"
+inside systemctl restart residentd.service
+[ "$(shows SubState)" = running ] || die 'a restart that somebody asks for waits, too'
+online 'after bad ends'
+
 say 'stop'
 from=$(date +%s%N)
 inside systemctl stop residentd.service
