@@ -46,6 +46,8 @@ pub struct Script {
     pub no_sound: Option<String>,
     /// Nothing is said about pictures and sounds until [`Headless::say_noticed`].
     pub withhold: bool,
+    /// News that are told just before its next answer that it is on.
+    pub belated: Option<TvState>,
     /// Writing down what is to be put back fails.
     pub disk_full: bool,
 }
@@ -202,8 +204,16 @@ impl Headless {
 #[async_trait]
 impl Set for Headless {
     async fn state(&self) -> Result<TvState, Fault> {
-        let inner = self.lock();
-        Ok(if inner.script.silent { TvState::UNKNOWN } else { inner.state.clone() })
+        let mut inner = self.lock();
+        if inner.script.silent {
+            return Ok(TvState::UNKNOWN);
+        }
+        if inner.state.power == Power::On
+            && let Some(news) = inner.script.belated.take()
+        {
+            let _ = self.tell.try_send(DriverEvent::Changed(news));
+        }
+        Ok(inner.state.clone())
     }
 
     async fn power(&self, on: bool) -> Result<(), Fault> {

@@ -73,6 +73,11 @@ impl Remembered {
     fn former(&self) -> Input {
         self.found.input.clone().map_or(Input::Release, Input::Other)
     }
+
+    /// It is to be sent to standby again. Who was not seen to be in standby is not sent there.
+    pub(crate) fn goes_to_sleep(&self) -> bool {
+        self.power && self.found.power == Power::Standby && !self.used
+    }
 }
 
 /// Where [`Remembered`] outlives a crash or a power cut. Called on blocking threads.
@@ -235,10 +240,22 @@ fn shows_us(set: &dyn Set, state: &TvState) -> bool {
     }
 }
 
+/// How waking went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Woken {
+    /// In a word.
+    pub wake: Wake,
+    /// It said that it was in standby.
+    pub slept: bool,
+    /// How the set was seen last.
+    pub seen: TvState,
+}
+
 /// Wakes it, comes to the front, and sees that it can be heard. `default` is the input to go back to where it is not known
-/// what is shown. Gives how it went and the state last seen.
-pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8, default: Option<String>) -> (Wake, TvState) {
+/// what is shown.
+pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8, default: Option<String>) -> Woken {
     let found = ask(set).await;
+    let slept = found.power == Power::Standby;
     // A second call before the first was put back: what counts is how the television was before the first.
     let earlier = ledger.current();
     let on = found.power == Power::On;
@@ -279,7 +296,7 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8, default: Opt
             let audible = seen.volume.is_none_or(|v| v >= floor);
             if seen.power == Power::On && audible && (shows_us(set, &seen) || seen.input.is_none()) {
                 ledger.arrived(true);
-                return (if on { Wake::AlreadyOn } else { Wake::Woken }, seen);
+                return Woken { wake: if on { Wake::AlreadyOn } else { Wake::Woken }, slept, seen };
             }
             // It was in standby and is on now: what it shows and how loud could only be set from here.
             if seen.power == Power::On && pause >= LOOKS[1] {
@@ -287,7 +304,7 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8, default: Opt
             }
         }
     }
-    let result = match seen.power {
+    let wake = match seen.power {
         Power::On if on => Wake::AlreadyOn,
         Power::On => Wake::Woken,
         Power::Standby | Power::Unknown => {
@@ -295,7 +312,7 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8, default: Opt
             Wake::NoAnswer
         }
     };
-    (result, seen)
+    Woken { wake, slept, seen }
 }
 
 /// How putting back went.
@@ -303,13 +320,15 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8, default: Opt
 pub(crate) struct Restored {
     /// Nothing is left to be put back.
     pub done: bool,
+    /// It was sent to standby.
+    pub sent_off: bool,
     /// How the set was seen last, if it was looked at.
     pub seen: Option<TvState>,
 }
 
 /// Puts back what we changed and nobody changed since. A set that does not answer is not done: the rest stays written down.
 pub(crate) async fn restore(set: &dyn Set, ledger: &Ledger) -> Restored {
-    let Some(plan) = ledger.current() else { return Restored { done: true, seen: None } };
+    let Some(plan) = ledger.current() else { return Restored { done: true, sent_off: false, seen: None } };
     let mut now = ask(set).await;
     let mut silent = 0;
     for pause in LOOKS.into_iter().cycle().take(LOOKS.len() * TRIES as usize) {
@@ -330,20 +349,20 @@ pub(crate) async fn restore(set: &dyn Set, ledger: &Ledger) -> Restored {
         if plan.input {
             tell("its input back", set.input(&plan.former())).await;
         }
-        return Restored { done: false, seen: Some(now) };
+        return Restored { done: false, sent_off: false, seen: Some(now) };
     }
-    put_back(set, &plan, &now).await;
+    let sent_off = put_back(set, &plan, &now).await;
     // What was asked is on its way; it counts as done when it is seen, or when the set has had its time.
     for pause in LOOKS {
         now = ask(set).await;
-        let off = !plan.power || plan.found.power != Power::Standby || plan.used || now.power != Power::On;
+        let off = !plan.goes_to_sleep() || now.power != Power::On;
         if off && (now.power != Power::On || !plan.input || !shows_us(set, &now)) {
             break;
         }
         sleep(pause).await;
     }
     ledger.write(None).await;
-    Restored { done: true, seen: Some(now) }
+    Restored { done: true, sent_off, seen: Some(now) }
 }
 
 /// Sets a volume somebody asked for.
@@ -363,7 +382,8 @@ fn as_planned(set: &dyn Set, plan: &Remembered, now: &TvState) -> bool {
     shown && loud
 }
 
-async fn put_back(set: &dyn Set, plan: &Remembered, now: &TvState) {
+/// `true`: it was sent to standby.
+async fn put_back(set: &dyn Set, plan: &Remembered, now: &TvState) -> bool {
     if let (Some(ours), Some(before)) = (plan.volume, plan.found.volume)
         && now.volume.is_some_and(|v| v.abs_diff(ours) <= NEAR)
     {
@@ -378,9 +398,10 @@ async fn put_back(set: &dyn Set, plan: &Remembered, now: &TvState) {
         tell("its input back", set.input(&plan.former())).await;
         reached(Point::InputRestored);
     }
-    // Who was not seen to be in standby is not sent there.
-    if plan.power && plan.found.power == Power::Standby && ours && !plan.used && now.power == Power::On {
+    let off = plan.goes_to_sleep() && ours && now.power == Power::On;
+    if off {
         tell("\"standby\"", set.power(false)).await;
         reached(Point::PowerRestored);
     }
+    off
 }

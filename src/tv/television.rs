@@ -47,6 +47,7 @@ pub fn spawn(config: Config, driver: Driver, memory: Arc<dyn Memory>) -> (mpsc::
         told: TvState::UNKNOWN,
         restore_by: None,
         settles: Instant::now(),
+        sent_off: false,
         owed: false,
         answered: false,
     };
@@ -63,7 +64,7 @@ enum Doing {
 }
 
 enum Done {
-    Woken(Wake, TvState),
+    Woken(power::Woken),
     Restored(power::Restored),
 }
 
@@ -104,6 +105,8 @@ struct Television {
     restore_by: Option<Instant>,
     /// Until then, what it does may be what putting it back asked of it.
     settles: Instant,
+    /// That was standby, too.
+    sent_off: bool,
     /// It did not answer when it was to be put back: try again when it does.
     owed: bool,
     /// It began to answer while it was being put back, perhaps too late for that.
@@ -126,7 +129,13 @@ impl Television {
                     Some(command) => self.command(command).await,
                     None => return self.put_back().await,
                 },
-                done = next(&mut self.job) => self.done(done).await,
+                done = next(&mut self.job) => {
+                    // What was told before it ended belongs to it.
+                    while let Ok(event) = told.try_recv() {
+                        self.driver(event).await;
+                    }
+                    self.done(done).await;
+                }
                 () = finish(&mut self.volume) => self.volume_set(),
                 () = wait(self.restore_by) => {
                     self.restore_by = None;
@@ -190,6 +199,7 @@ impl Television {
         }
         if matches!(self.job.take(), Some((Doing::Restoring(_) | Doing::Recovering(_), _))) {
             self.settles = Instant::now() + SETTLE;
+            self.sent_off = self.ledger.current().is_some_and(|plan| plan.goes_to_sleep());
         }
     }
 
@@ -201,10 +211,7 @@ impl Television {
         self.owed = false;
         let (set, ledger, floor) = (self.set.clone(), self.ledger.clone(), self.config.volume_floor);
         let default = self.wishes.default_input.clone();
-        let job = async move {
-            let (wake, state) = power::wake(&*set, &ledger, floor, default).await;
-            Done::Woken(wake, state)
-        };
+        let job = async move { Done::Woken(power::wake(&*set, &ledger, floor, default).await) };
         self.job = Some((Doing::Waking, Box::pin(job)));
     }
 
@@ -220,8 +227,10 @@ impl Television {
     async fn done(&mut self, done: Done) {
         let Some((doing, _)) = self.job.take() else { return };
         match (done, doing) {
-            (Done::Woken(wake, state), _) => {
-                self.see(state);
+            (Done::Woken(power::Woken { wake, slept, seen }), _) => {
+                // It had gone where it was sent: who switches it off from now on wants that.
+                self.sent_off &= !(slept && wake == Wake::Woken);
+                self.see(seen);
                 reached(Point::TelevisionWoken);
                 log::info!(wake:? = wake; "television asked to wake up");
                 self.tell(TvEvent::Woken(wake)).await;
@@ -233,6 +242,7 @@ impl Television {
                     self.see(state);
                 }
                 self.settles = Instant::now() + SETTLE;
+                self.sent_off = restored.sent_off;
                 match doing {
                     Doing::Restoring(Some(call)) => self.tell(TvEvent::Restored(call)).await,
                     Doing::Recovering(Some(answer)) => {
@@ -354,7 +364,7 @@ impl Television {
             _ => {}
         }
         // A call that comes while the television is being put back must not take that for a viewer's doing.
-        let ours_late = (left || off) && Instant::now() < self.settles;
+        let ours_late = Instant::now() < self.settles && if off { self.sent_off } else { left };
         if ours_late {
             // It was found on its way to where it had been sent, and goes there now, before the resident's eyes.
             if off {

@@ -47,6 +47,11 @@ impl Fixture {
         }
     }
 
+    async fn in_call(&self) {
+        self.tell(Command::Show(scenes::in_call())).await;
+        self.tv.view().wait_for(|v| v.scene == scenes::in_call()).await.unwrap();
+    }
+
     async fn restore(&mut self) {
         self.tell(Command::Restore(CallId(1))).await;
         assert_eq!(self.event().await, TvEvent::Restored(CallId(1)));
@@ -193,8 +198,7 @@ async fn keys_become_presses_of_the_scene_that_is_shown() {
     assert_eq!(f.event().await, TvEvent::Noticed(CallId(1)));
     f.tv.press(Key::Ok).await;
     assert_eq!(f.event().await, TvEvent::Press(Press::Accept));
-    f.tell(Command::Show(scenes::in_call())).await;
-    f.tv.view().wait_for(|v| v.scene == scenes::in_call()).await.unwrap();
+    f.in_call().await;
     f.tv.press(Key::Back).await;
     assert_eq!(f.event().await, TvEvent::Press(Press::HangUp));
     let stroke = keys::Stroke { key: Key::Mute, pressed: true };
@@ -237,8 +241,7 @@ async fn a_key_pressed_while_nothing_of_ours_is_shown_is_use() {
 async fn volume_keys_turn_the_television_and_the_volume_is_put_back() {
     let mut f = fixture(found(Power::On, "tuner", 40));
     f.wake().await;
-    f.tell(Command::Show(scenes::in_call())).await;
-    f.tv.view().wait_for(|v| v.scene == scenes::in_call()).await.unwrap();
+    f.in_call().await;
     for _ in 0..3 {
         f.tv.press(Key::VolumeUp).await;
     }
@@ -272,8 +275,7 @@ async fn a_television_switched_off_while_it_rang_is_woken_again_for_who_answers_
 async fn switching_the_television_off_during_the_call_hangs_up() {
     let mut f = fixture(found(Power::Standby, "tuner", 40));
     f.wake().await;
-    f.tell(Command::Show(scenes::in_call())).await;
-    f.tv.view().wait_for(|v| v.scene == scenes::in_call()).await.unwrap();
+    f.in_call().await;
     f.tv.viewer(|s| s.power = Power::Standby).await;
     assert_eq!(f.event().await, TvEvent::Press(Press::HangUp));
     f.tell(Command::Show(scenes::ended())).await;
@@ -461,6 +463,54 @@ async fn a_call_while_standby_is_under_way_lights_the_television_up_again() {
     f.tell(Command::Show(Scene::Idle)).await;
     f.restore().await;
     assert_eq!(f.tv.now(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn standby_that_comes_late_does_not_hang_up_on_the_next_call() {
+    let before = found(Power::Standby, "tuner", 40);
+    let mut f = fixture(before.clone());
+    assert_eq!(f.wake().await, Wake::Woken);
+    f.restore().await;
+    f.tv.viewer(|s| s.power = Power::On).await;
+    f.tell(Command::Wake(CallId(2))).await;
+    assert_eq!(f.event().await, TvEvent::Woken(Wake::AlreadyOn));
+    f.in_call().await;
+    f.tv.viewer(|s| s.power = Power::Standby).await;
+    assert_eq!(f.event().await, TvEvent::Woken(Wake::Woken));
+    // It was lit before the resident's eyes, and from then on who switches it off has hung up.
+    f.tv.viewer(|s| s.power = Power::Standby).await;
+    assert_eq!(f.event().await, TvEvent::Press(Press::HangUp));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_switches_it_off_hangs_up_even_right_after_the_call_before() {
+    for before in [found(Power::Standby, "tuner", 40), found(Power::On, "tuner", 40)] {
+        let mut f = fixture(before.clone());
+        f.wake().await;
+        f.restore().await;
+        let from = tokio::time::Instant::now();
+        f.tell(Command::Wake(CallId(2))).await;
+        let wake = if before.power == Power::On { Wake::AlreadyOn } else { Wake::Woken };
+        assert_eq!(f.event().await, TvEvent::Woken(wake));
+        f.in_call().await;
+        f.tv.viewer(|s| s.power = Power::Standby).await;
+        assert_eq!(f.event().await, TvEvent::Press(Press::HangUp), "{before:?}");
+        assert!(from.elapsed() < Duration::from_secs(1));
+        assert_eq!(f.tv.now().power, Power::Standby);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_of_standby_from_before_it_was_lit_does_not_hang_up() {
+    let before = found(Power::Standby, "tuner", 40);
+    let mut f = fixture(before.clone());
+    f.wake().await;
+    f.restore().await;
+    f.tv.script(|s| s.belated = Some(before));
+    f.tell(Command::Wake(CallId(2))).await;
+    f.tell(Command::Show(scenes::in_call())).await;
+    assert_eq!(f.event().await, TvEvent::Woken(Wake::Woken));
+    f.silence().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,7 +32,11 @@ impl Tone {
     /// Plays until dropped. Before the microphone is opened: who comes second has to take the format of the first.
     pub fn start() -> Tone {
         let tone = "exec speaker-test -D hw:Loopback,0,0 -r 48000 -c 2 -F S16_LE -t sine -f 440 > /dev/null 2>&1";
-        Tone(Command::new("sh").args(["-c", tone]).spawn().unwrap())
+        let tone = Tone(Command::new("sh").args(["-c", tone]).spawn().unwrap());
+        // it is draining most of the time, but its format is there from its first sample on
+        let format = "/proc/asound/Loopback/pcm0p/sub0/hw_params";
+        guest::until("the tone", || std::fs::read_to_string(format).is_ok_and(|format| format.contains("rate:")));
+        tone
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc;
@@ -23,12 +23,25 @@ pub const SOCKET: &str = "/run/residentd/residentd.sock";
 
 /// A running daemon; stopped when dropped.
 pub struct Service {
+    /// The process that was started.
+    main: String,
     happenings: mpsc::Receiver<Value>,
     seen: Mutex<Vec<Value>>,
     cursor: String,
 }
 
+<<<<<<< HEAD
 /// The daemon at its place, with the password of the account. Once is enough for a guest.
+=======
+/// Threads and files of a process, by their names.
+#[derive(Debug)]
+pub struct Held {
+    pub threads: Vec<String>,
+    pub files: Vec<String>,
+}
+
+/// What a package does, but for the copies: the files of the checkout at their places. Once is enough for a guest.
+>>>>>>> h-faults
 fn install() {
     static DONE: Mutex<bool> = Mutex::new(false);
     let mut done = DONE.lock().unwrap();
@@ -94,7 +107,9 @@ impl Service {
                 }
             }
         });
-        Service { happenings, seen: Mutex::new(Vec::new()), cursor }
+        let mut service = Service { main: String::new(), happenings, seen: Mutex::new(Vec::new()), cursor };
+        service.main = service.pid();
+        service
     }
 
     /// The next event of the local API that is wanted, the others passed over.
@@ -150,15 +165,34 @@ impl Service {
         guest::run("systemctl", &["show", "--value", "--property", name, "residentd"]).trim().to_owned()
     }
 
-    /// The process.
+    /// The process, which is another one after a crash.
     pub fn pid(&self) -> String {
         self.property("MainPID")
     }
 
+    /// Whether systemd has started another one since.
+    pub fn was_restarted(&self) -> bool {
+        self.pid() != self.main
+    }
+
+    fn entries(&self, of: &str) -> impl Iterator<Item = PathBuf> {
+        let of = format!("/proc/{}/{of}", self.main);
+        std::fs::read_dir(&of).unwrap_or_else(|e| panic!("{of}: {e}")).flatten().map(|entry| entry.path())
+    }
+
+    /// What it has of the kernel's.
+    pub fn held(&self) -> Held {
+        let name = |task: PathBuf| Some(std::fs::read_to_string(task.join("comm")).ok()?.trim().to_owned());
+        Held { threads: self.entries("task").filter_map(name).collect(), files: self.files() }
+    }
+
+    fn files(&self) -> Vec<String> {
+        self.entries("fd").filter_map(|file| Some(std::fs::read_link(file).ok()?.to_str()?.to_owned())).collect()
+    }
+
     /// What it has open of /dev.
     pub fn open(&self) -> Vec<String> {
-        let files = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
-        let mut open: Vec<_> = files.flatten().filter_map(|f| std::fs::read_link(f.path()).ok()?.to_str().map(str::to_owned)).collect();
+        let mut open = self.files();
         open.retain(|path| path.starts_with("/dev/") && path != "/dev/null");
         open.sort();
         open.dedup();

@@ -51,7 +51,7 @@ async fn house(manners: Manners, on: bool, shown: Physical, volume: u8) -> House
 
 impl House {
     async fn wake(&self) -> Wake {
-        power::wake(&self.set, &self.ledger, FLOOR, None).await.0
+        power::wake(&self.set, &self.ledger, FLOOR, None).await.wake
     }
 
     async fn restore(&self) -> bool {

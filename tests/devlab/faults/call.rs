@@ -2,13 +2,14 @@
 
 use super::Row;
 use super::fault::{Fault, mend_everything};
+use super::resident;
 use super::table::{Case, Kind, Moment, Outcome, Place};
 use crate::cec::Television;
 use crate::daemon::{DEVICES, Tone, in_room, sees_and_hears};
 use crate::guest::{self, CAMERA, CEC_BOX, PATIENCE, until};
 use crate::keys::Remote;
 use crate::participant::Participant;
-use crate::service::{RESIDENT, Service};
+use crate::service::{Held, RESIDENT, Service};
 use crate::whole;
 use evdev::{Device, KeyCode};
 use residentd::call::RoomEvent;
@@ -33,6 +34,8 @@ pub struct House {
     place: Place,
     set: Option<Television>,
     tone: Option<Tone>,
+    /// Of the daemon, after the first row: what it keeps from then on is there.
+    held: Option<Held>,
 }
 
 /// A remote control, and another program that may keep it to itself.
@@ -97,7 +100,7 @@ impl House {
         let service = Service::start(&lab, &settings);
         assert!(caller.presence(RESIDENT, true, PATIENCE).await, "not online:\n{}", service.journal().join("\n"));
         let mark = service.mark();
-        House { service, lab, caller, place, mark, set, remote, tone: None }
+        House { service, lab, caller, place, mark, set, remote, tone: None, held: None }
     }
 
     /// Ends it, and mends what is left broken.
@@ -163,7 +166,6 @@ impl House {
     pub async fn row(&mut self, case: &Case) -> Row {
         let Case { kind, moment, outcome, says } = *case;
         let what = format!("{kind:?} {moment:?}");
-        let pid = self.service.pid();
         self.service.forget();
         self.mark = self.service.mark();
         self.tone.get_or_insert_with(Tone::start);
@@ -225,6 +227,7 @@ impl House {
             end = Some(participant);
         }
         let mut over = false;
+        let mut resident = None;
         let caller = match outcome {
             Declined(reason) => {
                 assert_eq!(self.reply(&what).await.kind, ReplyKind::Declined(Some(reason.into())), "{what}");
@@ -241,6 +244,7 @@ impl House {
                 self.service.happening(&format!("{what}: notice of the camera's loss"), |e| {
                     e["kind"] == "notice" && e["text"].as_str().is_some_and(|t| t.starts_with("camera"))
                 });
+                resident = Some(resident::sees(&self.service.status(), false));
                 Watch::more(&format!("{what}: a placeholder and the sound"), end, |a, b| b.pictures > a.pictures && b.loud > a.loud);
                 fault.take().unwrap().mend(self);
                 since = Instant::now();
@@ -274,9 +278,10 @@ impl House {
             }
         };
         let mut well_after = well_after.unwrap_or_else(|| since.elapsed());
-        let phase = self.service.status()["phase"].clone();
+        let status = self.service.status();
         let ended = over || outcome == ByKeyLater && moment == Talking;
-        assert_eq!(phase, if ended { "message" } else { "talking" }, "{what}");
+        assert_eq!(status["phase"], if ended { "message" } else { "talking" }, "{what}");
+        let resident = resident.unwrap_or_else(|| resident::sees(&status, true));
         if matches!(kind, Kind::DisplayUnplugged | Kind::DisplayHeld) && outcome == GoesOn {
             self.told(&what, says);
             let shown = |house: &House| house.service.journal_since(&house.mark).iter().filter(|l| l.contains("showing on")).count();
@@ -320,8 +325,27 @@ impl House {
         }
         until(&format!("{what}: every device is closed"), || self.service.open().iter().all(|file| self.is_listened_to(file)));
         assert_eq!(guest::holders(CAMERA), Vec::<String>::new(), "{what}");
-        assert_eq!(self.service.pid(), pid, "{what}: another process");
-        Row { resident: case.resident(), caller, journal, well_after }
+        assert!(!self.service.was_restarted(), "{what}: another process");
+        self.holds_no_more(&what);
+        Row { resident, caller, journal, well_after }
+    }
+
+    /// A leak is one more of each a call, and is never given back; some threads of the pools come and go.
+    fn holds_no_more(&mut self, what: &str) {
+        const SPARE: usize = 3;
+        let Some(before) = &self.held else {
+            self.held = Some(self.service.held());
+            return;
+        };
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let now = self.service.held();
+            if now.threads.len() <= before.threads.len() + SPARE && now.files.len() <= before.files.len() + SPARE {
+                return;
+            }
+            assert!(Instant::now() < end, "{what}: the daemon keeps threads or files: {now:#?}, before {before:#?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// What a daemon has open all the time: the way to the television and to the remote controls.

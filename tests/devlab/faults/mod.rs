@@ -6,6 +6,7 @@
 
 mod call;
 mod fault;
+mod resident;
 mod table;
 
 use crate::guest;
@@ -18,7 +19,7 @@ use table::{Case, OF_EACH_KIND, Place, TABLE};
 
 /// What came of a case.
 struct Row {
-    resident: &'static str,
+    resident: String,
     caller: String,
     journal: String,
     /// From the fault, or where it ends with its being mended from then, until all is well or over.

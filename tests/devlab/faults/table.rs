@@ -101,28 +101,6 @@ impl Kind {
     }
 }
 
-impl Case {
-    /// What the resident sees and hears.
-    pub fn resident(&self) -> &'static str {
-        match (self.outcome, self.kind) {
-            (Declined("no-camera"), _) => "that somebody called, and that there is no camera",
-            (Declined(_), _) => "a missed call",
-            (Placeholder, _) => "the call, and that the camera cannot be used until it is back",
-            (GoesOn, DisplayUnplugged | DisplayHeld) => "nothing until the display is there; the call is heard",
-            (GoesOn, TelevisionPutToStandby) => "the call: the television is woken again for it",
-            (GoesOn, TelevisionSwitchedAway) => "what they chose, until the call is over",
-            (GoesOn, _) if self.kind.place() == Place::Television => {
-                "the call where the television shows the box; put back when it answers"
-            }
-            (GoesOn, _) => "the call",
-            (Ends, TelevisionPutToStandby) => "the television off, as they wished: it hangs up",
-            (Ends, _) => "the call, then that it is over",
-            (Closes, _) => "that the call is over",
-            (ByKeyLater, _) => "the dialog or the call until a key arrives",
-        }
-    }
-}
-
 const fn says(kind: Kind, moment: Moment, outcome: Outcome, message: &'static Message) -> Case {
     Case { kind, moment, outcome, says: Some(message) }
 }
