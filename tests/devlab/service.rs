@@ -30,9 +30,6 @@ pub struct Service {
     cursor: String,
 }
 
-<<<<<<< HEAD
-/// The daemon at its place, with the password of the account. Once is enough for a guest.
-=======
 /// Threads and files of a process, by their names.
 #[derive(Debug)]
 pub struct Held {
@@ -40,8 +37,7 @@ pub struct Held {
     pub files: Vec<String>,
 }
 
-/// What a package does, but for the copies: the files of the checkout at their places. Once is enough for a guest.
->>>>>>> h-faults
+/// The daemon at its place, with the password of the account. Once is enough for a guest.
 fn install() {
     static DONE: Mutex<bool> = Mutex::new(false);
     let mut done = DONE.lock().unwrap();
