@@ -9,6 +9,7 @@ mod cec;
 mod daemon;
 mod display;
 mod doctor;
+mod echo;
 mod faults;
 mod figures;
 mod guest;
@@ -17,4 +18,6 @@ mod keys;
 mod participant;
 mod service;
 mod sound;
+#[path = "../support/echo.rs"]
+mod voices;
 mod whole;
