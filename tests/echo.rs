@@ -2,10 +2,11 @@
 //! television's delay, through a room; then the resident speaks at the same time. Ours (AEC3) is tested with bounds; the
 //! comparison with GStreamer's `webrtcdsp`, which works in real time, prints its table when asked for:
 //! `cargo test --test echo -- --ignored --nocapture`.
-//!
-//! The voices are synthetic (espeak-ng), in samples/echo.
 
 #![allow(clippy::unwrap_used)] // a test may panic
+
+#[path = "support/echo.rs"]
+mod support;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -13,43 +14,14 @@ use gstreamer_app as gst_app;
 use residentd::media::sound::FRAME;
 use residentd::media::sound::echo::{Canceller, Cleaning, Reference};
 use std::time::Duration;
+use support::{LOUD, ORDINARY, OWN, RATE, Room, db, find, pcm, power, read};
 
-const RATE: usize = 48_000;
 /// The canceller has had so long to converge, the resident is silent until `TALK`.
 const CONVERGED: usize = 6 * RATE;
 const TALK: usize = 14 * RATE;
 const END: usize = 22 * RATE;
 /// Television delays in ms.
 const DELAYS: [usize; 4] = [30, 80, 200, 300];
-
-/// Reads a recording as 48 kHz mono.
-fn read(name: &str) -> Vec<f32> {
-    residentd::media::gstreamer().unwrap();
-    let path = format!("{}/tests/samples/echo/{name}", env!("CARGO_MANIFEST_DIR"));
-    let text = format!(
-        "filesrc location={path} ! oggdemux ! opusdec ! audioconvert ! audioresample ! audio/x-raw,format=S16LE,rate=48000,channels=1 ! appsink name=out sync=false"
-    );
-    let pipeline = gst::parse::launch(&text).unwrap();
-    let sink = pipeline.downcast_ref::<gst::Bin>().unwrap().by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
-    pipeline.set_state(gst::State::Playing).unwrap();
-    let mut samples = Vec::new();
-    while let Ok(sample) = sink.pull_sample() {
-        let map = sample.buffer().unwrap().map_readable().unwrap();
-        samples.extend(map.chunks_exact(2).map(|b| f32::from(i16::from_le_bytes([b[0], b[1]]))));
-    }
-    pipeline.set_state(gst::State::Null).unwrap();
-    samples
-}
-
-/// Deterministic noise, -1..1.
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
-}
 
 /// What is played, what the microphone hears, and the parts of that.
 struct Scene {
@@ -58,40 +30,16 @@ struct Scene {
     microphone: Vec<i16>,
 }
 
-/// `loudness` of the television at the microphone; 0.5 is as loud as the resident's own voice.
+/// `loudness` of the television at the microphone.
 fn scene(delay_ms: usize, loudness: f32) -> Scene {
     let mut far = read("far.ogg");
     far.resize(END, 0.0);
     let mut near = vec![0.0; TALK];
     near.extend(read("near.ogg"));
     near.resize(END, 0.0);
-    // A living room: the direct sound, then 150 reflections that die away within a quarter of a second.
-    let mut noise = Noise(7);
-    let mut room = vec![(0usize, loudness)];
-    for _ in 0..150 {
-        let at = (noise.next().abs() * 0.25 * RATE as f32) as usize;
-        room.push((at, 0.24 * loudness * noise.next() * (-(at as f32) / (0.06 * RATE as f32)).exp()));
-    }
-    let delay = delay_ms * RATE / 1000;
-    let mut microphone = vec![0.0f32; END];
-    for (n, s) in far.iter().enumerate() {
-        // A television's small loudspeaker clips softly.
-        let s = (s / 20_000.0).tanh() * 20_000.0;
-        for (at, gain) in &room {
-            if let Some(m) = microphone.get_mut(n + delay + at) {
-                *m += s * gain;
-            }
-        }
-    }
-    for (m, n) in microphone.iter_mut().zip(&near) {
-        *m += n * 0.5 + noise.next() * 20.0;
-    }
-    let pcm = |v: &[f32]| v.iter().map(|s| s.clamp(-32_768.0, 32_767.0) as i16).collect();
-    Scene { far: pcm(&far), near, microphone: pcm(&microphone) }
-}
-
-fn power(samples: &[i16]) -> f64 {
-    samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / samples.len() as f64 + 1e-9
+    let mut room = Room::new(delay_ms, loudness);
+    let microphone = far.iter().zip(&near).map(|(far, near)| pcm(room.hear(*far) + near * OWN)).collect();
+    Scene { far: far.into_iter().map(pcm).collect(), near, microphone }
 }
 
 /// How it went, in dB.
@@ -106,24 +54,11 @@ struct Result {
 }
 
 fn judge(scene: &Scene, out: &[i16]) -> Result {
-    let db = |a: f64, b: f64| 10.0 * (a / b).log10();
     let over = |range: std::ops::Range<usize>| db(power(&scene.microphone[range.clone()]), power(&out[range]));
-    // The voice is found again by correlation, at the canceller's own delay.
-    let talk = TALK..(END - RATE).min(out.len());
-    let (_, gain) = (0..RATE / 20)
-        .step_by(4)
-        .map(|lag| {
-            let (mut cross, mut own) = (0.0f64, 1e-9f64);
-            for n in talk.clone().step_by(3) {
-                let near = f64::from(scene.near[n]) * 0.5;
-                cross += near * f64::from(*out.get(n + lag).unwrap_or(&0));
-                own += near * near;
-            }
-            (lag, cross / own)
-        })
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .unwrap();
-    Result { erle: over(CONVERGED..TALK), start: over(RATE..3 * RATE), voice: 20.0 * gain.max(1e-3).log10() }
+    // The voice is found again at the canceller's own delay.
+    let talk: Vec<f32> = scene.near[TALK..(END - RATE).min(out.len())].iter().map(|s| s * OWN).collect();
+    let (_, voice) = find(&talk, &out[TALK..], RATE / 20, 4);
+    Result { erle: over(CONVERGED..TALK), start: over(RATE..3 * RATE), voice }
 }
 
 /// Ours. The speaker's frames come first, as they do in a call.
@@ -146,10 +81,6 @@ fn ours_told(scene: &Scene, queued: Duration, behind: Duration) -> Vec<i16> {
     }
     out
 }
-
-/// A television turned up high, and one at the volume of a conversation in the room.
-const LOUD: f32 = 0.5;
-const ORDINARY: f32 = 0.12;
 
 #[test]
 fn a_loud_television_s_echo_is_taken_out_at_every_delay() {

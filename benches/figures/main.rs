@@ -14,6 +14,7 @@ mod browser;
 mod call;
 mod camera;
 mod daemon;
+mod dialogs;
 mod figure;
 mod firmware;
 mod first_picture;
@@ -39,6 +40,7 @@ const GROUPS: &[(&str, fn())] = &[
     ("answer", answer::run),
     ("first_picture", first_picture::run),
     ("call", call::run),
+    ("dialogs", dialogs::run),
     ("repair", repair::run),
     ("foreign_events", foreign_events::run),
     ("reconnect", reconnect::run),
@@ -46,7 +48,13 @@ const GROUPS: &[(&str, fn())] = &[
 ];
 
 /// What a group starts as processes of their own.
-const ROLES: &[(&str, fn())] = &[("camera", camera::run), ("call_ours", call::ours), ("call_webrtcbin", webrtcbin::run)];
+const ROLES: &[(&str, fn())] = &[
+    ("camera", camera::run),
+    ("call_ours", call::ours),
+    ("call_webrtcbin", webrtcbin::run),
+    ("dialogs_ours", dialogs::ours),
+    ("dialogs_compositor", dialogs::compositor),
+];
 
 fn main() -> ExitCode {
     if let Some(name) = std::env::var_os(process::PART) {

@@ -3,7 +3,6 @@
 use super::exit::{Exit, Failure};
 use super::screen::Screen;
 use crate::config::Config;
-use crate::media::camera::choice::Want;
 use crate::media::devices;
 use crate::tv::keymap::Map;
 use serde::Serialize;
@@ -23,7 +22,7 @@ struct All {
 /// When the listing itself breaks.
 pub async fn run(screen: &mut Screen, config: Option<&Config>) -> Result<Exit, Failure> {
     let media = config.and_then(|config| crate::daemon::media(config).ok()).unwrap_or_default();
-    let want = Want { width: media.width, height: media.height, fps: media.fps };
+    let want = media.want();
     let keymap = config.and_then(|config| config.path("tv.keys.map"));
     let listing = move || All { media: devices::list(want), tv: crate::tv::devices::list(&Map::with(keymap.as_deref())) };
     let listed = screen.during("asking the devices", tokio::task::spawn_blocking(listing)).await;

@@ -73,9 +73,10 @@ mod tests {
 
     #[test]
     fn the_list_names_what_belongs_into_the_configuration_and_explains_the_choice() {
-        let want = Want { width: 1280, height: 720, fps: 24 };
+        let want = Want { width: 1280, height: 720, fps: 24, h264: true };
         let bus = Bus::Usb(480);
-        let mode = |coding, fps| Mode { coding, width: 1280, height: 720, rates: vec![Rate::whole(fps)], any_between: false };
+        let mode =
+            |coding, fps| Mode { coding, width: 1280, height: 720, rates: vec![Rate::whole(fps)], any_between: false, steered: false };
         let modes = vec![mode(Coding::Raw(Pixels::Yuy2), 10), mode(Coding::Jpeg, 30)];
         let camera = Camera {
             path: "/dev/video2".into(),
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_box_without_devices_has_an_empty_list() {
-        let want = Want { width: 1280, height: 720, fps: 24 };
+        let want = Want { width: 1280, height: 720, fps: 24, h264: true };
         assert!(list(want).to_string().starts_with("Cameras (media.camera)\n"));
     }
 }

@@ -2,7 +2,6 @@
 //! drivers that stall and hang, and that it is closed when nobody calls.
 
 use crate::guest::{CAMERA, HDMI_OUT, PATIENCE, camera_fault, holders, is_guest, keep, until, usb_cable};
-use residentd::media::camera::choice::Want;
 use residentd::media::session::{CameraSource, Config, MicrophoneSource, Session};
 use residentd::media::{Codec, MediaEvent, Outputs, PictureSink, SoundOut, devices};
 use std::io::Read;
@@ -104,7 +103,7 @@ impl Call {
 #[ignore = "needs the device lab: make devlab-test"]
 fn cameras_are_listed_with_what_they_offer_and_why_it_is_taken() {
     is_guest();
-    let found = devices::list(Want { width: 1280, height: 720, fps: 24 });
+    let found = devices::list(Config::default().want());
     std::fs::write(keep("devices.txt"), found.to_string()).unwrap();
     let camera = found.cameras.iter().find(|c| c.path.to_str() == Some(CAMERA)).unwrap();
     assert_eq!(camera.driver, "vivid");

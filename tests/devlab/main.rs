@@ -10,6 +10,7 @@ mod cec;
 mod daemon;
 mod display;
 mod doctor;
+mod echo;
 mod faults;
 mod figures;
 mod guest;
@@ -19,4 +20,6 @@ mod outside;
 mod participant;
 mod service;
 mod sound;
+#[path = "../support/echo.rs"]
+mod voices;
 mod whole;

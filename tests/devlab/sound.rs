@@ -18,12 +18,14 @@ impl PictureSink for Nobody {
     fn push(&self, _: &gstreamer::Sample) {}
 }
 
-struct Side {
-    session: Session,
+/// One end of a call by sound.
+pub struct Side {
+    pub session: Session,
     events: mpsc::Receiver<MediaEvent>,
 }
 
-fn side(microphone: MicrophoneSource, sound: SoundOut, echo_cancellation: bool, playback_delay: Duration) -> Side {
+/// Opens it.
+pub fn side(microphone: MicrophoneSource, sound: SoundOut, echo_cancellation: bool, playback_delay: Duration) -> Side {
     is_guest();
     let config = Config { camera: CameraSource::None, microphone, echo_cancellation, playback_delay, ..Config::default() };
     let outputs = Outputs { remote: Arc::new(Nobody), own: Arc::new(Nobody), sound };
@@ -41,7 +43,7 @@ fn connect(from: &Side, to: &Side) -> (Sending, Arc<Receiving>) {
 #[ignore = "needs the device lab: make devlab-test"]
 fn sound_cards_are_listed_by_name() {
     is_guest();
-    let found = devices::list(residentd::media::camera::choice::Want { width: 640, height: 360, fps: 15 });
+    let found = devices::list(Config::default().want());
     for list in [&found.microphones, &found.speakers] {
         assert!(list.iter().any(|d| d.name.contains("Loopback") && d.device.starts_with("plughw:CARD=Loopback,DEV=")), "{list:#?}");
     }

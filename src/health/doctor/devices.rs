@@ -4,7 +4,6 @@
 use super::{Outcome, Patient, Planned, blocking, planned, television};
 use crate::config::Config;
 use crate::daemon;
-use crate::media::camera::choice::Want;
 use crate::media::reading;
 use crate::media::session::{CameraSource, MicrophoneSource};
 use crate::media::{SoundOut, gstreamer};
@@ -140,9 +139,8 @@ fn camera(patient: &Patient, config: &Config) -> Outcome {
 /// What is taken of what the camera offers.
 fn takes(media: &crate::media::session::Config) -> Option<String> {
     let CameraSource::V4l2(path) = &media.camera else { return None };
-    let want = Want { width: media.width, height: media.height, fps: media.fps };
     let named = Path::new(path);
-    let cameras = crate::media::devices::list(want).cameras;
+    let cameras = crate::media::devices::list(media.want()).cameras;
     let camera = cameras.iter().find(|c| c.path == named || c.stable.as_deref() == Some(named))?;
     camera.choices.first().map(ToString::to_string)
 }

@@ -3,6 +3,8 @@
 //! it refuses a stream. A camera that stays open when nobody calls is not to be had.
 
 use super::choice::Choice;
+use super::coded::Steer;
+use super::controls;
 use super::offer::Coding;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
@@ -26,17 +28,20 @@ const STUCK: Duration = Duration::from_secs(1);
 /// "There is something to read", for poll(2).
 const READABLE: i16 = 1;
 
-/// Captures until `stop`. The device is closed when it returns.
+/// Captures until `stop`, and asks a coding camera for what `steer` wants of it. The device is closed when it returns.
 ///
 /// # Errors
 /// What the kernel says: 28 when the bus has no room, 16 when somebody else has it, 19 when it was pulled.
-pub fn run(path: &Path, choice: &Choice, into: &gst_app::AppSrc, stop: &AtomicBool) -> io::Result<()> {
+pub fn run(path: &Path, choice: &Choice, into: &gst_app::AppSrc, stop: &AtomicBool, steer: &Steer) -> io::Result<()> {
     // The library gives up where the driver contradicts itself.
-    let work = || capture(path, choice, into, stop);
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| Err(io::Error::other("its driver contradicts itself")))
+    let work = || capture(path, choice, into, stop, steer);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    steer.closed();
+    result.unwrap_or_else(|_| Err(io::Error::other("its driver contradicts itself")))
 }
 
-fn capture(path: &Path, choice: &Choice, into: &gst_app::AppSrc, stop: &AtomicBool) -> io::Result<()> {
+fn capture(path: &Path, choice: &Choice, into: &gst_app::AppSrc, stop: &AtomicBool, steer: &Steer) -> io::Result<()> {
+    let codes = choice.coding == Coding::H264;
     let device = v4l::Device::with_path(path)?;
     let least = set_up(&device, choice)?;
     let mut buffers = Buffers::with_buffers(&device, Type::VideoCapture, BUFFERS)?;
@@ -50,8 +55,13 @@ fn capture(path: &Path, choice: &Choice, into: &gst_app::AppSrc, stop: &AtomicBo
     }
     buffers.set_timeout(STUCK);
     buffers.start()?;
+    if codes {
+        steer.opened(controls::abilities(&device));
+    }
     let handle = device.handle();
+    let mut gap = false;
     while !stop.load(Ordering::SeqCst) {
+        steer.pass_on(|wish| controls::ask(&device, wish));
         match handle.poll(READABLE, LOOK) {
             Ok(0) => continue,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
@@ -62,10 +72,19 @@ fn capture(path: &Path, choice: &Choice, into: &gst_app::AppSrc, stop: &AtomicBo
         let picture = bytes.get(..about.bytesused as usize).unwrap_or(bytes);
         // Torn pictures: a packet was lost on the bus.
         if about.flags.contains(Flags::ERROR) || picture.len() < least {
+            // Coded pictures build on each other.
+            gap = true;
             continue;
         }
+        let mut buffer = gst::Buffer::from_slice(picture.to_vec());
+        if std::mem::take(&mut gap)
+            && codes
+            && let Some(buffer) = buffer.get_mut()
+        {
+            buffer.set_flags(gst::BufferFlags::DISCONT);
+        }
         // The pipeline is going down when it takes nothing more.
-        if into.push_buffer(gst::Buffer::from_slice(picture.to_vec())).is_err() {
+        if into.push_buffer(buffer).is_err() {
             return Ok(());
         }
     }
@@ -81,6 +100,9 @@ fn set_up(device: &v4l::Device, choice: &Choice) -> io::Result<usize> {
     if (got.width, got.height, got.fourcc) != (choice.width, choice.height, code) {
         return Err(io::Error::other("it offers a format that it does not give"));
     }
+    if choice.coding == Coding::H264 {
+        controls::prepare_coding(device);
+    }
     if let Some(rate) = choice.rate {
         // A camera that cannot set its rate has one of its own.
         let _ = device.set_params(&Parameters::new(Fraction::new(rate.seconds, rate.pictures)));
@@ -95,8 +117,10 @@ fn set_up(device: &v4l::Device, choice: &Choice) -> io::Result<usize> {
 /// The source of the pipeline that [`run`] feeds.
 pub fn source(choice: &Choice) -> String {
     let rate = choice.rate.map_or_else(String::new, |r| format!(",framerate={}/{}", r.pictures, r.seconds));
+    // A late picture is of no use; but coded ones build on each other, and a decoder that was held up catches up.
+    let waiting = if choice.coding == Coding::H264 { 15 } else { 2 };
     format!(
-        "appsrc name=in is-live=true format=time do-timestamp=true max-buffers=2 max-bytes=0 max-time=0 leaky-type=downstream \
+        "appsrc name=in is-live=true format=time do-timestamp=true max-buffers={waiting} max-bytes=0 max-time=0 leaky-type=downstream \
          caps=\"{},width={},height={}{rate}\" ! {}",
         choice.coding.caps(),
         choice.width,

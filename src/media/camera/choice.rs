@@ -24,6 +24,8 @@ pub struct Want {
     pub height: u32,
     /// Pictures a second.
     pub fps: u32,
+    /// The call prefers H.264: a camera's own stream can be sent as it is.
+    pub h264: bool,
 }
 
 /// One step of the ladder.
@@ -136,11 +138,18 @@ fn step(mode: &Mode, rate: Option<Rate>, want: Want, bus: Bus) -> Step<'_> {
         Coding::Raw(Pixels::Gray8) => 0.2,
         Coding::Raw(_) => 1.0,
         Coding::Jpeg => 0.95,
+        // No work at all.
+        Coding::H264 if as_it_is(mode, want) => 1.05,
         Coding::H264 => 0.8,
     };
     let surplus = ((w * h) as f64 / (ww * wh) as f64).max(1.0) * (assumed.per_second() / f64::from(want.fps.max(1))).max(1.0);
     let score = pixels * shape * rate_part * coding / surplus.powf(0.05);
     Step { mode, rate, needs, fits: needs <= room, smooth: assumed >= LEAST_RATE, score }
+}
+
+/// Whether the stream of this mode can be what is sent: it follows the link, repairs itself, and is not too large.
+fn as_it_is(mode: &Mode, want: Want) -> bool {
+    mode.coding == Coding::H264 && mode.steered && want.h264 && mode.width <= want.width && mode.height <= want.height
 }
 
 /// Why the best one is the best, against what a technician would have expected.
@@ -156,6 +165,9 @@ fn why(best: &Step, modes: &[Mode], want: Want, bus: Bus) -> String {
             }
             None => "raw pictures need no decoding".to_owned(),
         }),
+        Coding::H264 if as_it_is(best.mode, want) => {
+            reasons.push("its own stream is sent as it is, at the bitrate that the link bears".to_owned())
+        }
         compressed => {
             let same = modes.iter().filter(raw).filter(|m| (m.width, m.height) == (best.mode.width, best.mode.height));
             let fastest = same.filter_map(|m| Some((*m.rates.iter().max()?, m))).max_by_key(|(r, _)| *r);
@@ -172,7 +184,9 @@ fn why(best: &Step, modes: &[Mode], want: Want, bus: Bus) -> String {
                 _ => "it has no raw pictures".to_owned(),
             });
             if compressed == Coding::H264 {
-                reasons.push("it has no MJPEG that is as good; decoded here, since the call's own rate follows the link".to_owned());
+                reasons.push(
+                    "it has no MJPEG that is as good; it is decoded here, and sent as it is only while that fits the link".to_owned(),
+                );
             }
         }
     }
@@ -192,10 +206,10 @@ fn why(best: &Step, modes: &[Mode], want: Want, bus: Bus) -> String {
 mod tests {
     use super::*;
 
-    const WANT: Want = Want { width: 1280, height: 720, fps: 24 };
+    const WANT: Want = Want { width: 1280, height: 720, fps: 24, h264: true };
 
     fn mode(coding: Coding, width: u32, height: u32, rates: &[u32]) -> Mode {
-        Mode { coding, width, height, rates: rates.iter().map(|r| Rate::whole(*r)).collect(), any_between: false }
+        Mode { coding, width, height, rates: rates.iter().map(|r| Rate::whole(*r)).collect(), any_between: false, steered: false }
     }
 
     const YUYV: Coding = Coding::Raw(Pixels::Yuy2);
@@ -223,12 +237,20 @@ mod tests {
         all
     }
 
+    /// One whose encoder can be told what to do.
+    fn steered(modes: Vec<Mode>) -> Vec<Mode> {
+        modes.into_iter().map(|m| Mode { steered: m.coding == Coding::H264, ..m }).collect()
+    }
+
     /// The kernel's virtual camera: many sizes, the large ones slowly.
     fn vivid() -> Vec<Mode> {
         let fps = |n, d| Rate { pictures: n, seconds: d };
         let sizes =
             [(320, 180, fps(50, 1)), (640, 360, fps(40, 1)), (640, 480, fps(40, 1)), (1280, 720, fps(25, 2)), (1920, 1080, fps(5, 1))];
-        sizes.iter().map(|(w, h, r)| Mode { coding: YUYV, width: *w, height: *h, rates: vec![fps(1, 1), *r], any_between: true }).collect()
+        sizes
+            .iter()
+            .map(|(w, h, r)| Mode { coding: YUYV, width: *w, height: *h, rates: vec![fps(1, 1), *r], any_between: true, steered: false })
+            .collect()
     }
 
     /// What is expected of one camera.
@@ -280,6 +302,20 @@ mod tests {
                 bus: usb2,
                 best: "H.264 1280x720 at 30/s",
                 why: "decoded here",
+            },
+            Case {
+                camera: "webcam with an encoder that can be told what to do",
+                modes: steered(c920_h264()),
+                bus: usb2,
+                best: "H.264 1280x720 at 24/s",
+                why: "sent as it is",
+            },
+            Case {
+                camera: "the same encoder, for a larger picture only",
+                modes: steered(vec![mode(Coding::H264, 1920, 1080, &[30]), mode(Coding::Jpeg, 1280, 720, &[30])]),
+                bus: usb2,
+                best: "MJPEG 1280x720 at 30/s",
+                why: "it has no raw pictures",
             },
             Case {
                 camera: "H.264 large, raw small",
@@ -350,6 +386,12 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_prefers_vp8_has_no_use_for_the_camera_s_encoder() {
+        let ladder = choose(&steered(c920_h264()), Want { h264: false, ..WANT }, Bus::Usb(480));
+        assert_eq!(ladder[0].to_string(), "MJPEG 1280x720 at 24/s");
+    }
+
+    #[test]
     fn what_the_bus_cannot_carry_is_chosen_only_when_nothing_else_is_there() {
         let raw_only = [mode(YUYV, 1280, 720, &[30]), mode(YUYV, 640, 480, &[30])];
         let ladder = choose(&raw_only, WANT, Bus::Usb(12));
@@ -386,10 +428,18 @@ mod tests {
                 height: u32::MAX,
                 rates: vec![Rate { pictures: u32::MAX, seconds: 1 }],
                 any_between: true,
+                steered: false,
             },
-            Mode { coding: Coding::Jpeg, width: 0, height: 0, rates: vec![Rate { pictures: 0, seconds: 1 }], any_between: false },
+            Mode {
+                coding: Coding::Jpeg,
+                width: 0,
+                height: 0,
+                rates: vec![Rate { pictures: 0, seconds: 1 }],
+                any_between: false,
+                steered: false,
+            },
         ];
-        let ladder = choose(&odd, Want { width: 0, height: 0, fps: 0 }, Bus::Usb(0));
+        let ladder = choose(&odd, Want { width: 0, height: 0, fps: 0, h264: false }, Bus::Usb(0));
         assert!(!ladder.is_empty());
         assert_eq!(choose(&[], WANT, Bus::Other), []);
     }

@@ -2,6 +2,7 @@
 //! Everything here asks drivers, which may hang: `media::source` and [`list`] ask in threads of their own.
 
 use super::choice::{Choice, Want, choose};
+use super::controls;
 use super::offer::{Bus, Coding, Mode, Rate};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -111,7 +112,12 @@ pub fn ask(path: &Path, want: Want) -> io::Result<Option<Camera>> {
     if !about.capabilities.contains(Flags::VIDEO_CAPTURE | Flags::STREAMING) {
         return Ok(None);
     }
-    let modes = modes(&device)?;
+    let mut modes = modes(&device)?;
+    if modes.iter().any(|m| m.coding == Coding::H264) {
+        let can = controls::abilities(&device);
+        let steered = can.key_frame && can.bitrate.is_some();
+        modes.iter_mut().for_each(|m| m.steered = steered && m.coding == Coding::H264);
+    }
     if modes.is_empty() {
         return Ok(None);
     }
@@ -140,7 +146,7 @@ fn modes(device: &v4l::Device) -> io::Result<Vec<Mode>> {
             let sane = (1..=LARGEST).contains(&width) && (1..=LARGEST).contains(&height);
             if sane && !found.iter().any(|m| (m.coding, m.width, m.height) == (coding, width, height)) {
                 let (rates, any_between) = rates(device, format.fourcc, width, height);
-                found.push(Mode { coding, width, height, rates, any_between });
+                found.push(Mode { coding, width, height, rates, any_between, steered: false });
             }
         }
     }
@@ -269,7 +275,7 @@ mod tests {
     fn what_is_no_camera_says_why() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("video0");
-        let want = Want { width: 1280, height: 720, fps: 24 };
+        let want = Want { width: 1280, height: 720, fps: 24, h264: true };
         assert_eq!(ask(&path, want).unwrap_err().kind(), io::ErrorKind::NotFound);
         std::fs::write(&path, "").unwrap();
         // ENOTTY: a file is no device.

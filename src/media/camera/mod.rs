@@ -3,8 +3,11 @@
 
 mod capture;
 pub mod choice;
+pub mod coded;
 pub mod controls;
 pub mod device;
+mod h264;
+mod hub;
 mod light;
 pub mod offer;
 mod opening;
@@ -14,10 +17,12 @@ use super::pipeline::{Closing, Time};
 use super::session::{CameraSource, Config};
 use super::source::{Fate, Plan, Source, lock};
 use super::{MediaEvent, PictureSink};
+use coded::Coded;
 use gstreamer as gst;
+use hub::Hub;
 use light::{Dimness, WarmUp};
 use opening::Opening;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -29,45 +34,19 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// No picture for so long: lost.
 const STALL: Duration = Duration::from_secs(2);
 
-/// Takes one I420 frame in the camera's size, its time stamp being running time. Called on a streaming thread.
-pub type FrameTaker = Arc<dyn Fn(&gst::Sample) + Send + Sync>;
-
-/// Hands each frame to all who take frames.
-#[derive(Default)]
-pub struct Frames {
-    takers: Mutex<Vec<(u64, FrameTaker)>>,
-    next: AtomicU64,
-    /// Frames of the camera so far, placeholders not counted.
-    pub delivered: AtomicU64,
-}
-
-impl Frames {
-    /// Adds a taker; the answer removes it again.
-    pub fn add(&self, taker: FrameTaker) -> u64 {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        lock(&self.takers).push((id, taker));
-        id
-    }
-
-    /// Removes a taker.
-    pub fn remove(&self, id: u64) {
-        lock(&self.takers).retain(|(i, _)| *i != id);
-    }
-
-    /// Hands one frame on.
-    pub fn push(&self, sample: &gst::Sample) {
-        let takers: Vec<_> = lock(&self.takers).iter().map(|(_, t)| t.clone()).collect();
-        for taker in takers {
-            taker(sample);
-        }
-    }
-}
+/// I420 frames in the call's size, their time stamps being running time.
+pub type Frames = Hub<gst::Sample>;
 
 /// The open camera of a session.
 pub struct Camera {
     source: Source,
-    /// Where its frames come out.
+    /// Where its frames come out, and placeholders while it is away.
     pub frames: Arc<Frames>,
+    /// Frames of the camera so far, placeholders not counted.
+    pub delivered: Arc<AtomicU64>,
+    /// Its own stream, while it codes by itself; the same pictures are decoded into [`Camera::frames`] all the time. The
+    /// self-view shows them, and whoever cannot send the stream as it is has no time to wait for the next key frame.
+    pub coded: Arc<Coded>,
 }
 
 impl Camera {
@@ -76,7 +55,7 @@ impl Camera {
     /// # Errors
     /// The system has no thread left.
     pub fn open(config: &Config, time: &Time, own: Arc<dyn PictureSink>, events: mpsc::Sender<MediaEvent>) -> std::io::Result<Camera> {
-        let frames = Arc::new(Frames::default());
+        let (frames, delivered, coded) = (Arc::new(Frames::default()), Arc::new(AtomicU64::new(0)), Arc::new(Coded::default()));
         let caps = frame_caps(config);
         let push = {
             let (frames, caps) = (frames.clone(), caps.clone());
@@ -92,12 +71,14 @@ impl Camera {
                 own.push(&sample);
             }
         };
-        let opening = Arc::new(Opening::new(config));
+        let opening = Arc::new(Opening::new(config, coded.clone()));
+        // Its first pictures may be dark: those are not sent, however they are coded.
+        let warm = Arc::new(AtomicBool::new(false));
         let light = Arc::new(Mutex::new((WarmUp::default(), Dimness::default())));
         let deliver = {
-            let (push, frames, size) = (push.clone(), frames.clone(), (config.width as usize, config.height as usize));
+            let (push, delivered, size) = (push.clone(), delivered.clone(), (config.width as usize, config.height as usize));
             let (test, real) = (config.camera == CameraSource::Test, config.camera.is_v4l2());
-            let (opening, light) = (opening.clone(), light.clone());
+            let (opening, light, warm) = (opening.clone(), light.clone(), warm.clone());
             Arc::new(move |sample: &gst::Sample, running: gst::ClockTime| {
                 let Some(buffer) = sample.buffer() else { return };
                 if real {
@@ -111,13 +92,22 @@ impl Camera {
                         return;
                     }
                 }
-                frames.delivered.fetch_add(1, Ordering::Relaxed);
+                warm.store(true, Ordering::Relaxed);
+                delivered.fetch_add(1, Ordering::Relaxed);
                 if test {
                     let mut buffer = buffer.to_owned();
                     beat(buffer.make_mut(), size, running);
                     push(&buffer, running);
                 } else {
                     push(buffer, running);
+                }
+            })
+        };
+        let deliver_coded = {
+            let (coded, warm) = (coded.clone(), warm.clone());
+            Arc::new(move |sample: &gst::Sample, running: gst::ClockTime| {
+                if let (Some(buffer), Some(caps), true) = (sample.buffer(), sample.caps(), warm.load(Ordering::Relaxed)) {
+                    coded.push(buffer, caps, running);
                 }
             })
         };
@@ -129,10 +119,12 @@ impl Camera {
                 name: "camera",
                 ways: Arc::new(move || {
                     *lock(&light) = Default::default();
+                    warm.store(false, Ordering::Relaxed);
                     ways.ways()
                 }),
                 diagnose: Arc::new(move |_| diagnose.diagnose()),
                 deliver,
+                deliver_coded: Some(deliver_coded),
                 stand_in: Box::new(move |running| push(&placeholder, running)),
                 stand_in_every: PLACEHOLDER_EVERY,
                 patience: PATIENCE,
@@ -148,7 +140,7 @@ impl Camera {
             },
             time.clone(),
         )?;
-        Ok(Camera { source, frames })
+        Ok(Camera { source, frames, delivered, coded })
     }
 
     /// Starts closing the device. Idempotent.

@@ -134,7 +134,11 @@ impl Coding {
         match self {
             Coding::Raw(_) => "",
             Coding::Jpeg => "jpegdec ! ",
-            Coding::H264 => "h264parse ! avdec_h264 max-threads=1 output-corrupt=false ! ",
+            // What leaves the parser is the camera's own stream, see `coded`.
+            Coding::H264 => {
+                "h264parse name=coded config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au ! \
+                 avdec_h264 max-threads=1 output-corrupt=false ! "
+            }
         }
     }
 
@@ -190,6 +194,8 @@ pub struct Mode {
     pub rates: Vec<Rate>,
     /// Any rate between the lowest and the highest will do.
     pub any_between: bool,
+    /// While it runs the camera can be asked for another bitrate and for a key frame: H.264 only.
+    pub steered: bool,
 }
 
 /// What a camera hangs on.

@@ -2,6 +2,7 @@
 
 use super::capture;
 use super::choice::{Choice, Want};
+use super::coded::Coded;
 use super::device::{self, Camera};
 use super::{controls, trouble};
 use crate::media::session::{CameraSource, Config};
@@ -15,6 +16,8 @@ pub struct Opening {
     source: CameraSource,
     want: Want,
     mains: controls::Mains,
+    /// Where a coding camera is told what to do.
+    coded: Arc<Coded>,
     /// Which camera it was.
     last: Mutex<Option<Last>>,
     /// What the kernel said when it refused, if it did.
@@ -29,9 +32,15 @@ struct Last {
 
 impl Opening {
     /// For this configuration.
-    pub fn new(config: &Config) -> Opening {
-        let want = Want { width: config.width, height: config.height, fps: config.fps };
-        Opening { source: config.camera.clone(), want, mains: config.mains, last: Mutex::new(None), refused: Arc::default() }
+    pub fn new(config: &Config, coded: Arc<Coded>) -> Opening {
+        Opening {
+            source: config.camera.clone(),
+            want: config.want(),
+            mains: config.mains,
+            coded,
+            last: Mutex::new(None),
+            refused: Arc::default(),
+        }
     }
 
     /// The ways to open it now, best first.
@@ -39,7 +48,7 @@ impl Opening {
     /// # Errors
     /// It is not there, or does not answer.
     pub fn ways(&self) -> Result<Vec<Way>, String> {
-        let Want { width, height, fps } = self.want;
+        let Want { width, height, fps, .. } = self.want;
         let way = |description: String| Ok(vec![Way { description, about: String::new(), needs: 0, bring: None }]);
         match &self.source {
             CameraSource::None => Err("there is none".into()),
@@ -73,9 +82,9 @@ impl Opening {
     }
 
     fn bring(&self, path: &Path, choice: &Choice) -> Bring {
-        let (path, choice, refused) = (path.to_owned(), choice.clone(), self.refused.clone());
+        let (path, choice, refused, coded) = (path.to_owned(), choice.clone(), self.refused.clone(), self.coded.clone());
         Arc::new(move |into, stop| {
-            capture::run(&path, &choice, into, stop).map_err(|e| {
+            capture::run(&path, &choice, into, stop, &coded.steer).map_err(|e| {
                 let words = trouble::words(&path.to_string_lossy(), &e);
                 *lock(&refused) = Some(e);
                 words
@@ -129,7 +138,7 @@ impl Opening {
 
     /// From whatever the device gives to frames of one size. The size is made here and nowhere else, letterboxed.
     fn tail(&self) -> String {
-        let Want { width, height, fps } = self.want;
+        let Want { width, height, fps, .. } = self.want;
         format!(
             "videorate drop-only=true max-rate={fps} ! videoconvert ! videoscale add-borders=true ! \
              video/x-raw,format=I420,width={width},height={height},pixel-aspect-ratio=1/1 ! \
@@ -145,19 +154,20 @@ mod tests {
     use super::*;
 
     fn opening(camera: &str) -> Opening {
-        Opening::new(&Config { camera: camera.parse().unwrap(), ..Config::default() })
+        Opening::new(&Config { camera: camera.parse().unwrap(), ..Config::default() }, Arc::default())
     }
 
     #[test]
     fn a_choice_becomes_a_pipeline_that_asks_for_exactly_that() {
-        let want = Want { width: 1280, height: 720, fps: 24 };
-        let mode = |coding, rate| Mode { coding, width: 640, height: 360, rates: vec![rate], any_between: false };
+        let want = Want { width: 1280, height: 720, fps: 24, h264: true };
+        let mode = |coding, rate| Mode { coding, width: 640, height: 360, rates: vec![rate], any_between: false, steered: false };
         let pipeline = |coding, rate| capture::source(&choose(&[mode(coding, rate)], want, Bus::Other)[0]);
         let jpeg = pipeline(Coding::Jpeg, Rate { pictures: 30_000, seconds: 1001 });
         assert!(jpeg.ends_with("caps=\"image/jpeg,width=640,height=360,framerate=30000/1001\" ! jpegdec ! "), "{jpeg}");
         let raw = pipeline(Coding::Raw(Pixels::Yuy2), Rate::whole(30));
         assert!(raw.ends_with("caps=\"video/x-raw,format=YUY2,width=640,height=360,framerate=30/1\" ! "), "{raw}");
-        assert!(pipeline(Coding::H264, Rate::whole(30)).contains("h264parse ! avdec_h264"));
+        let own = pipeline(Coding::H264, Rate::whole(30));
+        assert!(own.contains("h264parse name=coded ") && own.contains(" ! avdec_h264 "), "{own}");
     }
 
     #[test]

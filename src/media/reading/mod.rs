@@ -99,7 +99,7 @@ pub fn camera(config: &Config, span: Duration, call: &CancellationToken) -> Resu
             }
             Ok(())
         };
-        let seen = || camera.frames.delivered.load(Ordering::Relaxed);
+        let seen = || camera.delivered.load(Ordering::Relaxed);
         wait(&|| seen() > 0, FIRST)?;
         let first_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let warm = Instant::now();

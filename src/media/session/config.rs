@@ -1,6 +1,7 @@
 //! What a session is opened with: devices, sizes and rates, and the words of the configuration for them.
 
 use super::super::Codec;
+use super::super::camera::choice::Want;
 use super::super::camera::controls::Mains;
 use super::super::sound::voicing::Hearing;
 use std::fmt;
@@ -97,6 +98,11 @@ impl Config {
     /// CPU of VP8, and hardware encodes H.264 where it encodes anything; VP8 looks better at the same rate.
     pub fn codecs(&self) -> [Codec; 2] {
         if self.power_saving { [Codec::H264, Codec::Vp8] } else { [Codec::Vp8, Codec::H264] }
+    }
+
+    /// What is wanted of the camera.
+    pub fn want(&self) -> Want {
+        Want { width: self.width, height: self.height, fps: self.fps, h264: self.codecs()[0] == Codec::H264 }
     }
 }
 

@@ -198,7 +198,7 @@ impl Session {
                 let encoder = match running {
                     Some(encoder) => encoder,
                     None => {
-                        let encoder = Arc::new(VideoEncoder::start(codec, &inner.config, &inner.time, camera.frames.clone())?);
+                        let encoder = Arc::new(VideoEncoder::start(codec, &inner.config, &inner.time, camera)?);
                         slots.retain(|(c, _)| *c != codec);
                         slots.push((codec, Arc::downgrade(&encoder)));
                         encoder
@@ -280,7 +280,7 @@ impl Inner {
     fn tick(&self) {
         let now = Instant::now();
         if let Some(camera) = &self.camera {
-            let delivered = camera.frames.delivered.load(Ordering::Relaxed);
+            let delivered = camera.delivered.load(Ordering::Relaxed);
             let mut seen = lock(&self.camera_delivered);
             *seen = (delivered, delivered != seen.0);
         }

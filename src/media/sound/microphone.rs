@@ -91,6 +91,7 @@ impl Microphone {
                 ways,
                 diagnose,
                 deliver,
+                deliver_coded: None,
                 stand_in,
                 stand_in_every: 2 * FRAME_TIME,
                 patience: Duration::from_secs(3),

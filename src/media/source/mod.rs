@@ -32,7 +32,7 @@ pub type Bring = Arc<dyn Fn(&gst_app::AppSrc, &AtomicBool) -> Result<(), String>
 /// One way to open a device.
 #[derive(Clone)]
 pub struct Way {
-    /// The pipeline; it ends in `appsink name=out`.
+    /// The pipeline; it ends in `appsink name=out`, and may have an element `coded` on the way.
     pub description: String,
     /// What it is, for the journal; empty: nothing worth a line.
     pub about: String,
@@ -75,6 +75,8 @@ pub struct Plan {
     pub diagnose: Diagnose,
     /// Takes what the device delivers.
     pub deliver: Deliver,
+    /// Takes what leaves the element `coded`, where a way has one: the device's own stream, before it is decoded.
+    pub deliver_coded: Option<Deliver>,
     /// Delivers one stand-in, given the running time.
     pub stand_in: Box<dyn FnMut(gst::ClockTime) + Send>,
     /// Distance of two stand-ins.

@@ -25,6 +25,7 @@ fn start(ways: Ways, diagnose: Diagnose) -> (Source, mpsc::Receiver<Fate>, mpsc:
         deliver: Arc::new(move |sample, _| {
             let _ = sized.send(sample.buffer().unwrap().size());
         }),
+        deliver_coded: None,
         stand_in: Box::new(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
         }),

@@ -31,6 +31,7 @@ pub(super) struct Watch {
     ways: Ways,
     diagnose: Diagnose,
     deliver: Deliver,
+    deliver_coded: Option<Deliver>,
     stand_in: Box<dyn FnMut(gst::ClockTime) + Send>,
     tell: Box<dyn Fn(Fate) + Send>,
     time: Time,
@@ -75,6 +76,7 @@ impl Watch {
     pub(super) fn new(plan: Plan, time: Time, shared: Arc<Shared>, notes: mpsc::SyncSender<Note>, inbox: mpsc::Receiver<Note>) -> Watch {
         Watch {
             deliver: plan.deliver,
+            deliver_coded: plan.deliver_coded,
             stand_in: plan.stand_in,
             plan: Timing { name: plan.name, every: plan.stand_in_every, patience: plan.patience, stall: plan.stall },
             ways: plan.ways,
@@ -206,11 +208,8 @@ impl Watch {
                     if shared.closed.load(Ordering::SeqCst) {
                         return Err(gst::FlowError::Flushing);
                     }
-                    let now = time.now();
-                    // Files and pipes count from their own beginning; only a live device's time stamps are taken.
-                    let running = running_time(&sample).filter(|r| r.nseconds().abs_diff(now.nseconds()) < STALE.nseconds()).unwrap_or(now);
-                    shared.newest.store(now.mseconds(), Ordering::Relaxed);
-                    deliver(&sample, running);
+                    shared.newest.store(time.now().mseconds(), Ordering::Relaxed);
+                    deliver(&sample, delivered_at(&sample, &time));
                     if std::mem::take(&mut first) {
                         let _ = notes.try_send(Note::First(generation));
                     }
@@ -218,6 +217,7 @@ impl Watch {
                 })
                 .build(),
         );
+        self.tap(&pipeline);
         let start = pipeline.starter();
         let stop = Arc::new(AtomicBool::new(false));
         let (fed, done) = mpsc::channel::<()>();
@@ -251,6 +251,22 @@ impl Watch {
         };
         std::thread::Builder::new().name("media-open".into()).spawn(opener).map_err(|e| e.to_string())?;
         Ok(())
+    }
+
+    /// Delivers what leaves the element `coded`, if there is one.
+    fn tap(&self, pipeline: &Pipeline) {
+        let Some(deliver) = self.deliver_coded.clone() else { return };
+        let Some(pad) = pipeline.element("coded").and_then(|e| e.static_pad("src")) else { return };
+        let (shared, time) = (self.shared.clone(), self.time.clone());
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            if let (Some(buffer), Some(caps), false) = (info.buffer(), pad.current_caps(), shared.closed.load(Ordering::SeqCst)) {
+                let segment = pad.sticky_event::<gst::event::Segment>(0);
+                let sample = gst::Sample::builder().buffer(buffer).caps(&caps);
+                let sample = segment.iter().fold(sample, |sample, event| sample.segment(event.segment())).build();
+                deliver(&sample, delivered_at(&sample, &time));
+            }
+            gst::PadProbeReturn::Ok
+        });
     }
 
     fn watch(&mut self, way: &Way) -> End {
@@ -330,4 +346,11 @@ impl Watch {
             }
         }
     }
+}
+
+/// The running time of what a device gave.
+fn delivered_at(sample: &gst::Sample, time: &Time) -> gst::ClockTime {
+    let now = time.now();
+    // Files and pipes count from their own beginning; only a live device's time stamps are taken.
+    running_time(sample).filter(|r| r.nseconds().abs_diff(now.nseconds()) < STALE.nseconds()).unwrap_or(now)
 }

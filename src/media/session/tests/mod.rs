@@ -131,6 +131,36 @@ fn a_call_is_seen_and_heard_with_either_codec() {
     }
 }
 
+/// A camera that codes by itself, with a key frame a second.
+const CODING: &str = "videotestsrc is-live=true horizontal-speed=2 ! video/x-raw,format=I420,width=320,height=180,framerate=15/1 ! \
+    x264enc tune=zerolatency speed-preset=ultrafast bitrate=300 key-int-max=15 bframes=0 threads=1 aud=true byte-stream=true ! \
+    video/x-h264,profile=constrained-baseline ! h264parse name=coded config-interval=-1 ! \
+    video/x-h264,stream-format=byte-stream,alignment=au ! avdec_h264 max-threads=1";
+
+#[test]
+fn the_stream_of_a_camera_that_codes_by_itself_is_seen_whatever_was_negotiated() {
+    for (codec, encoder) in [(Codec::H264, "camera"), (Codec::Vp8, "vp8enc")] {
+        let (a, b) = (open(Config { camera: CameraSource::Launch(CODING.into()), ..small() }), open(small()));
+        let _picture = connect(&a.session, &b.session, codec);
+        let by = || a.session.statistics().sent.first().map(|s| s.encoder.clone());
+        let from = Instant::now();
+        while by().as_deref() != Some(encoder) {
+            assert!(from.elapsed() < Duration::from_secs(60), "{:?}", a.session.statistics());
+            let seen = b.remote.0.get(|s| s.frames);
+            b.remote.0.until("pictures meanwhile", |s| s.frames > seen);
+        }
+        let (own, changes) = (a.own.0.get(|s| s.changes), b.remote.0.get(|s| s.changes));
+        b.remote.0.until("moving pictures", |s| s.changes >= changes + 10);
+        assert_eq!(b.remote.0.get(|s| s.size), (320, 180));
+        a.own.0.until("the own picture", |s| s.changes >= own + 10);
+        let received = b.session.statistics().received;
+        assert!(received.iter().all(|r| r.lost == 0 && r.key_frame_requests <= 1), "{received:?}");
+        let before = Instant::now();
+        a.session.close();
+        assert!(before.elapsed() < CLOSE_WITHIN * 4, "{:?}", before.elapsed());
+    }
+}
+
 #[test]
 fn the_payload_type_is_the_one_asked_for_and_a_second_receiver_shares_the_encoder() {
     let a = open(small());

@@ -1,9 +1,15 @@
 //! Pictures out: frames of the camera, scaled and encoded, as RTP packets. Which encoder element does it is found out at
-//! run time: hardware where the box has it, software when it has not or when the hardware does not start.
+//! run time: hardware where the box has it, software when it has not or when the hardware does not start. A camera's own
+//! H.264 stream goes out as it is where it can.
+
+mod line;
+mod pass_through;
+mod passing;
 
 use super::super::adapt::{Limits, Target};
-use super::super::camera::{Frames, frame_caps};
-use super::super::pipeline::{Closing, OnError, Pipeline, Time};
+use super::super::camera::coded::Coded;
+use super::super::camera::{Camera, Frames, frame_caps};
+use super::super::pipeline::{Closing, OnError, Time};
 use super::super::source::lock;
 use super::super::stats::Sent;
 use super::super::{Codec, MediaError};
@@ -14,8 +20,9 @@ use super::outlets::Outlets;
 use crate::journal::messages;
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use gstreamer_app as gst_app;
-use gstreamer_video as gst_video;
+use line::Line;
+use pass_through::PassThrough;
+use passing::Passing;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -26,16 +33,14 @@ const KEY_FRAME_EVERY: Duration = Duration::from_millis(300);
 const WAITING: u64 = 2;
 /// An encoder that was given frames and gave nothing for so long does not work.
 const BARREN: Duration = Duration::from_secs(3);
-/// More starts than this are no bad luck.
-const STARTS: u32 = 6;
+/// More failures than this are no bad luck.
+const FAILURES: u32 = 6;
 /// A share of dropped frames that says that the machine is too slow.
 const TOO_SLOW: f32 = 0.2;
 
 /// A running encoder pipeline.
 struct Running {
-    pipeline: Pipeline,
-    src: gst_app::AppSrc,
-    sink: gst_app::AppSink,
+    line: Line,
     size: gst::Element,
     encoder: gst::Element,
     way: Way,
@@ -49,8 +54,15 @@ struct Running {
 #[derive(Default)]
 struct Core {
     running: Option<Running>,
+    /// The camera's own stream goes out; then no encoder runs.
+    passing: Option<Passing>,
+    own: PassThrough,
+    /// The camera's next key frame begins [`Core::passing`].
+    begin: bool,
+    /// Time stamp of the last picture that went out: what goes out next is newer, however it is coded.
+    newest: Option<gst::ClockTime>,
     way: usize,
-    starts: u32,
+    failures: u32,
     key_frame_at: Option<Instant>,
     /// Frames given and dropped since the last look at the load.
     given: u32,
@@ -66,6 +78,8 @@ struct Inner {
     limits: Limits,
     ways: Vec<Way>,
     outlets: Arc<Outlets>,
+    /// The camera's own stream, where the codec is its.
+    coded: Option<Arc<Coded>>,
     core: Mutex<Core>,
     key_frame_wanted: AtomicBool,
     failed: Arc<Mutex<Option<String>>>,
@@ -81,6 +95,7 @@ pub struct VideoEncoder {
     inner: Arc<Inner>,
     camera: Arc<Frames>,
     taker: u64,
+    taker_coded: Option<u64>,
 }
 
 impl VideoEncoder {
@@ -88,11 +103,19 @@ impl VideoEncoder {
     ///
     /// # Errors
     /// This box has no encoder for the codec, or none starts.
-    pub fn start(codec: Codec, config: &Config, time: &Time, camera: Arc<Frames>) -> Result<VideoEncoder, MediaError> {
-        VideoEncoder::with(encoders(codec, config.hardware), codec, config, time, camera)
+    pub fn start(codec: Codec, config: &Config, time: &Time, camera: &Camera) -> Result<VideoEncoder, MediaError> {
+        let coded = (codec == Codec::H264).then(|| camera.coded.clone());
+        VideoEncoder::with(encoders(codec, config.hardware), codec, config, time, camera.frames.clone(), coded)
     }
 
-    fn with(ways: Vec<Way>, codec: Codec, config: &Config, time: &Time, camera: Arc<Frames>) -> Result<VideoEncoder, MediaError> {
+    fn with(
+        ways: Vec<Way>,
+        codec: Codec,
+        config: &Config,
+        time: &Time,
+        camera: Arc<Frames>,
+        coded: Option<Arc<Coded>>,
+    ) -> Result<VideoEncoder, MediaError> {
         if ways.is_empty() {
             return Err(MediaError(format!(
                 "video encoder for {codec:?}: none on this box; install gstreamer1.0-plugins-ugly (H.264) or -good (VP8)"
@@ -113,6 +136,7 @@ impl VideoEncoder {
             limits,
             ways,
             outlets: Arc::default(),
+            coded,
             core: Mutex::default(),
             key_frame_wanted: AtomicBool::new(true),
             failed: Arc::default(),
@@ -127,7 +151,11 @@ impl VideoEncoder {
             let inner = inner.clone();
             camera.add(Arc::new(move |sample| inner.take(sample)))
         };
-        Ok(VideoEncoder { inner, camera, taker })
+        let taker_coded = inner.coded.as_ref().map(|coded| {
+            let inner = inner.clone();
+            coded.units.add(Arc::new(move |unit| inner.take_coded(unit)))
+        });
+        Ok(VideoEncoder { inner, camera, taker, taker_coded })
     }
 
     /// Its receivers.
@@ -156,10 +184,11 @@ impl VideoEncoder {
     /// Its figures.
     pub fn stats(&self) -> Sent {
         let core = lock(&self.inner.core);
-        let (encoder, t) = core.running.as_ref().map_or(("", None), |r| (r.way.element, Some(r.applied)));
+        let running = core.running.as_ref().map(|r| (r.way.element, r.applied));
+        let (encoder, t) = core.passing.as_ref().map(|p| ("camera", p.applied)).or(running).unzip();
         Sent {
             codec: self.inner.codec,
-            encoder: encoder.into(),
+            encoder: encoder.unwrap_or_default().into(),
             width: t.map_or(0, |t| t.width),
             height: t.map_or(0, |t| t.height),
             fps: t.map_or(0, |t| t.fps),
@@ -175,9 +204,13 @@ impl VideoEncoder {
     /// Starts taking it down. Idempotent.
     pub fn close(&self) -> Option<Closing> {
         self.camera.remove(self.taker);
+        if let (Some(coded), Some(taker)) = (&self.inner.coded, self.taker_coded) {
+            coded.units.remove(taker);
+        }
         let mut core = lock(&self.inner.core);
         core.closed = true;
-        core.running.take().map(|r| r.pipeline.close())
+        let line = core.running.take().map(|r| r.line).or(core.passing.take().map(|p| p.line));
+        line.map(Line::close)
     }
 }
 
@@ -195,11 +228,10 @@ impl Inner {
     /// (Re)starts with the first way that starts, from the current one on.
     fn restart(&self, core: &mut Core) -> Result<(), String> {
         if let Some(old) = core.running.take() {
-            let _ = old.pipeline.close();
+            let _ = old.line.close();
         }
         let mut reason = "no encoder is left".to_owned();
         while let Some(way) = self.ways.get(core.way).copied() {
-            core.starts += 1;
             lock(&self.failed).take();
             match self.run(way) {
                 Ok(running) => {
@@ -227,44 +259,12 @@ impl Inner {
             height: self.limits.height,
             fps: self.limits.fps,
         });
-        let description = format!(
-            "appsrc name=in is-live=true format=time max-buffers={WAITING} max-bytes=0 max-time=0 caps=\"{}\" ! videoscale ! capsfilter name=size caps=\"{}\" ! \
-             {} ! {} ssrc={} timestamp-offset={} seqnum-offset={} ! appsink name=out sync=false async=false buffer-list=false max-buffers=500 drop=true",
-            frame_caps(&self.config),
-            size_caps(&target),
-            (way.text)(target.bitrate),
-            payloader(self.codec),
-            self.ssrc,
-            self.timestamp,
-            self.outlets.next_sequence(),
-        );
-        let failed = self.failed.clone();
-        let on_error: OnError = Arc::new(move |text| {
-            lock(&failed).get_or_insert(text);
-        });
-        let pipeline = Pipeline::build("video encoder", &description, &self.time, None, on_error)?;
-        let element = |name: &str| pipeline.element(name).ok_or_else(|| format!("no element `{name}`"));
-        let src = element("in")?.downcast::<gst_app::AppSrc>().map_err(|_| "no appsrc")?;
-        let sink = element("out")?.downcast::<gst_app::AppSink>().map_err(|_| "no appsink")?;
-        let (size, encoder) = (element("size")?, element("encoder")?);
-        let outlets = self.outlets.clone();
-        sink.set_callbacks(
-            gst_app::AppSinkCallbacks::builder()
-                .new_sample(move |sink| {
-                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                    if let Some(map) = sample.buffer().and_then(|b| b.map_readable().ok()) {
-                        outlets.hand_out(&map);
-                    }
-                    Ok(gst::FlowSuccess::Ok)
-                })
-                .build(),
-        );
-        pipeline.play()?;
+        let work = format!("videoscale ! capsfilter name=size caps=\"{}\" ! {} ! ", size_caps(&target), (way.text)(target.bitrate));
+        let line = self.line(&format!("max-buffers={WAITING} caps=\"{}\"", frame_caps(&self.config)), &work)?;
+        let (size, encoder) = (line.element("size")?, line.element("encoder")?);
         let rate = FrameRate::new(target.fps);
         Ok(Running {
-            pipeline,
-            src,
-            sink,
+            line,
             size,
             encoder,
             way,
@@ -276,17 +276,35 @@ impl Inner {
         })
     }
 
+    /// Pictures of this kind, through this work (elements with a link behind them), into the packets of the one stream.
+    fn line(&self, pictures: &str, work: &str) -> Result<Line, String> {
+        let description = format!(
+            "appsrc name=in is-live=true format=time max-bytes=0 max-time=0 {pictures} ! {work}{} ssrc={} timestamp-offset={} \
+             seqnum-offset={} ! appsink name=out sync=false async=false buffer-list=false max-buffers=500 drop=true",
+            payloader(self.codec),
+            self.ssrc,
+            self.timestamp,
+            self.outlets.next_sequence(),
+        );
+        let failed = self.failed.clone();
+        let on_error: OnError = Arc::new(move |text| {
+            lock(&failed).get_or_insert(text);
+        });
+        Line::start(&description, &self.time, self.outlets.clone(), on_error)
+    }
+
     /// One frame of the camera.
     fn take(&self, sample: &gst::Sample) {
         let mut core = lock(&self.core);
         let core = &mut *core;
         let Some(running) = &mut core.running else { return };
         let Some(buffer) = sample.buffer_owned() else { return };
-        if !running.rate.due(buffer.pts().unwrap_or_default()) {
+        let at = buffer.pts().unwrap_or_default();
+        if core.newest.is_some_and(|newest| at <= newest) || !running.rate.due(at) {
             return;
         }
         core.given += 1;
-        if running.src.property::<u64>("current-level-buffers") >= WAITING {
+        if running.line.src.property::<u64>("current-level-buffers") >= WAITING {
             core.dropped += 1;
             self.frames_dropped.fetch_add(1, Ordering::Relaxed);
             return;
@@ -298,19 +316,22 @@ impl Inner {
             self.key_frame_wanted.store(false, Ordering::Relaxed);
             core.key_frame_at = Some(now);
             self.key_frames.fetch_add(1, Ordering::Relaxed);
-            if let Some(pad) = running.sink.static_pad("sink") {
-                pad.push_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
-            }
+            running.line.key_frame();
         }
         running.frames += 1;
         self.frames.fetch_add(1, Ordering::Relaxed);
-        let _ = running.src.push_buffer(buffer);
+        core.newest = Some(at);
+        let _ = running.line.src.push_buffer(buffer);
     }
 
     fn tick(&self, now: Instant) -> Result<(), String> {
         let mut core = lock(&self.core);
         if core.closed {
             return Ok(());
+        }
+        let target = self.outlets.target(now);
+        if let (Some(coded), Some(target)) = (&self.coded, &target) {
+            self.pass_or_encode(&mut core, coded, now, target)?;
         }
         let failed = lock(&self.failed).take();
         let barren = core.running.as_ref().is_some_and(|r| {
@@ -321,8 +342,9 @@ impl Inner {
         if let Some(reason) = failed.or_else(|| barren.then(|| "it gave nothing".to_owned())) {
             let element = core.running.as_ref().map_or("", |r| r.way.element);
             log::warn!(MESSAGE_ID = messages::CODEC_RESTARTED.id; "video encoder {element}: {reason}; starting again");
-            if core.starts >= STARTS {
-                return Err(format!("{element} failed {STARTS} times ({reason})"));
+            core.failures += 1;
+            if core.failures >= FAILURES {
+                return Err(format!("{element} failed {FAILURES} times ({reason})"));
             }
             core.way = (core.way + 1).min(self.ways.len() - 1);
             return self.restart(&mut core);
@@ -333,7 +355,7 @@ impl Inner {
             }
             (core.given, core.dropped, core.looked) = (0, 0, Some(now));
         }
-        let Some(target) = self.outlets.target(now) else { return Ok(()) };
+        let Some(target) = target else { return Ok(()) };
         let Some(running) = &mut core.running else { return Ok(()) };
         let old = running.applied;
         if (target.width, target.height) != (old.width, old.height) {
@@ -362,63 +384,4 @@ fn size_caps(target: &Target) -> gst::Caps {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::super::camera::placeholder;
-    use super::super::super::pipeline::gstreamer;
-    use super::super::tests::{Watched, small};
-    use super::*;
-
-    /// A camera whose frames the test takes.
-    fn frame(config: &Config, time: &Time) -> gst::Sample {
-        let mut buffer = placeholder(config.width, config.height);
-        buffer.get_mut().unwrap().set_pts(time.now());
-        gst::Sample::builder().buffer(&buffer).caps(&frame_caps(config)).build()
-    }
-
-    #[test]
-    fn an_encoder_that_fails_is_replaced_by_the_next_one_and_the_stream_goes_on() {
-        gstreamer().unwrap();
-        let config = small();
-        let (time, camera) = (Time::start(), Arc::new(Frames::default()));
-        let vp8 = encoders(Codec::Vp8, false)[0];
-        let never = Way { element: "never starts", text: |_| "nosuchelement name=encoder".into(), ..vp8 };
-        // Stands for a driver that breaks: a few frames, then an error.
-        let breaks = Way {
-            element: "breaks",
-            text: |_| "identity name=encoder error-after=8 ! vp8enc deadline=1 cpu-used=8".into(),
-            set_bitrate: |_, _| {},
-            ..vp8
-        };
-        let encoder = VideoEncoder::with(vec![never, breaks, vp8], Codec::Vp8, &config, &time, camera.clone()).unwrap();
-        assert_eq!(encoder.stats().encoder, "breaks");
-        let packets: Arc<Watched<Vec<(u16, u32)>>> = Arc::default();
-        let seen = packets.clone();
-        let limits = encoder.limits();
-        encoder.outlets().add(
-            96,
-            Arc::new(move |p| seen.change(|s| s.push((u16::from_be_bytes([p[2], p[3]]), u32::from_be_bytes([p[4], p[5], p[6], p[7]]))))),
-            Some(limits),
-        );
-        while encoder.stats().encoder == "breaks" {
-            camera.push(&frame(&config, &time));
-            encoder.tick(Instant::now()).unwrap();
-            std::thread::sleep(Duration::from_millis(66));
-        }
-        assert_eq!(encoder.stats().encoder, "vp8enc");
-        let before = packets.get(Vec::len);
-        while packets.get(Vec::len) < before + 5 {
-            camera.push(&frame(&config, &time));
-            std::thread::sleep(Duration::from_millis(66));
-        }
-        let all = packets.get(Vec::clone);
-        assert!(all.windows(2).all(|w| w[1].0 == w[0].0.wrapping_add(1)), "sequence numbers: {all:?}");
-        assert!(all.windows(2).all(|w| w[1].1.wrapping_sub(w[0].1) < 90_000 * 10), "RTP time: {all:?}");
-    }
-
-    #[test]
-    fn without_any_encoder_the_codec_is_refused_with_a_reason() {
-        gstreamer().unwrap();
-        let error = VideoEncoder::with(Vec::new(), Codec::H264, &small(), &Time::start(), Arc::default()).err().unwrap();
-        assert!(error.0.contains("H264") && error.0.contains("install"), "{error}");
-    }
-}
+mod tests;
