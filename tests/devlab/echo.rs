@@ -44,7 +44,9 @@ fn card(device: &str, direction: Direction) -> PCM {
         hardware.set_buffer_size_near(10 * BLOCK as i64).unwrap();
         pcm.hw_params(&hardware).unwrap();
         let software = pcm.sw_params_current().unwrap();
-        software.set_start_threshold((CUSHION * BLOCK) as i64).unwrap();
+        // A capture starts with the first read, if that asks for as much.
+        let blocks = if direction == Direction::Playback { CUSHION } else { 1 };
+        software.set_start_threshold((blocks * BLOCK) as i64).unwrap();
         pcm.sw_params(&software).unwrap();
     }
     pcm
@@ -102,7 +104,8 @@ impl Living {
                     heard.own.push(own);
                 }
                 heard.blocks.push(Instant::now());
-                if let Err(e) = mouth.io_i16().unwrap().writei(&out) {
+                let written = mouth.io_i16().unwrap().writei(&out);
+                if let Err(e) = written {
                     mouth.try_recover(e, true).unwrap();
                     heard.gaps += 1;
                     fill(&mouth);
@@ -188,7 +191,7 @@ impl Loop {
         println!("gaps in the room: {}", heard.gaps);
         let (packets, bytes): (Vec<Instant>, Vec<Bytes>) = std::mem::take(&mut *self.sent.lock().unwrap()).into_iter().unzip();
         let caps = "application/x-rtp,media=audio,encoding-name=OPUS,payload=111,clock-rate=48000";
-        let sent = decode(&format!("appsrc name=in max-bytes=0 caps=\"{caps}\" ! rtpopusdepay ! opusdec"), |pipeline| {
+        let sent = decode(&format!("appsrc name=in format=time max-bytes=0 caps=\"{caps}\" ! rtpopusdepay ! opusdec"), |pipeline| {
             let src = pipeline.by_name("in").unwrap().downcast::<gst_app::AppSrc>().unwrap();
             for packet in bytes {
                 src.push_buffer(gst::Buffer::from_slice(packet)).unwrap();
