@@ -131,7 +131,8 @@ impl Television {
                 },
                 done = next(&mut self.job) => {
                     // What was told before it ended belongs to it.
-                    while let Ok(event) = told.try_recv() {
+                    for _ in 0..told.len() {
+                        let Ok(event) = told.try_recv() else { break };
                         self.driver(event).await;
                     }
                     self.done(done).await;
