@@ -232,10 +232,25 @@ impl Tape {
 /// The echo on the loop is this much weaker at least.
 const ERLE: f64 = 20.0;
 
+/// A call in which the room lost no sound, where three tries give one: a guest that is held up moves the echo, and no canceller knows.
+fn undisturbed(call: impl Fn() -> Tape) -> Tape {
+    let mut tape = call();
+    for _ in 0..2 {
+        if tape.heard.gaps == 0 {
+            break;
+        }
+        println!("the room was held up: once more");
+        tape = call();
+    }
+    tape
+}
+
 fn echo_at(delay_ms: usize) {
-    let call = Loop::start(delay_ms, LOUD);
-    call.until(15.0);
-    let tape = call.end();
+    let tape = undisturbed(|| {
+        let call = Loop::start(delay_ms, LOUD);
+        call.until(15.0);
+        call.end()
+    });
     let erle = tape.erle(CONVERGED, 14.5);
     println!("{delay_ms} ms, a loud television: echo {:.1} dB at first, {:.1} dB after {CONVERGED} s", -tape.erle(1.0, 3.0), -erle);
     assert!(erle >= ERLE, "{delay_ms} ms: {erle:.1} dB");
@@ -262,15 +277,17 @@ fn the_echo_of_a_very_slow_television_is_taken_out() {
 #[test]
 #[ignore = "needs the device lab: make devlab-test"]
 fn a_resident_who_speaks_while_the_caller_does_is_heard() {
-    let mut call = Loop::start(200, ORDINARY);
-    call.until(15.0);
-    call.room.speak.store(true, Ordering::Relaxed);
-    call.until(24.0);
-    call.caller = None;
-    call.until(25.0);
-    call.room.speak.store(true, Ordering::Relaxed);
-    call.until(34.0);
-    let tape = call.end();
+    let tape = undisturbed(|| {
+        let mut call = Loop::start(200, ORDINARY);
+        call.until(15.0);
+        call.room.speak.store(true, Ordering::Relaxed);
+        call.until(24.0);
+        call.caller = None;
+        call.until(25.0);
+        call.room.speak.store(true, Ordering::Relaxed);
+        call.until(34.0);
+        call.end()
+    });
     let (erle, both, alone) = (tape.erle(CONVERGED, 14.5), tape.voice(15.0, 23.0), tape.voice(25.0, 33.0));
     println!("an ordinary television: echo {:.1} dB; the resident {both:.1} dB while both speak, {alone:.1} dB alone", -erle);
     assert!(erle >= ERLE, "{erle:.1} dB");
