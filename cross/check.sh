@@ -1,6 +1,6 @@
 #!/bin/sh
 # check.sh TARGET: runs what build.sh has built, under qemu in a root file system of that processor: versions, the configuration's check,
-# the technician's command, and a call with the lab from ringing to the television put back (tests/foreign.rs).
+# the technician's command, and a call with the lab from ringing to the television put back (tests/integration/foreign.rs).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=cross/targets.sh
@@ -20,4 +20,4 @@ if paths=$(LC_ALL=C grep -aoE "($HOME|$top)/[A-Za-z0-9_./-]*" "$programs/residen
 fi
 cd "$top"
 export RESIDENTD_RUN="$here/root.sh $name" RESIDENTD_PROGRAMS="$programs"
-exec cargo test --locked --test foreign -- --ignored --nocapture --test-threads=1
+exec cargo test --locked --test integration foreign:: -- --ignored --nocapture --test-threads=1

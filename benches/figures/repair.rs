@@ -1,6 +1,6 @@
 //! What repairs make of a bad network: numbered pictures both ways between two of our peer connections, through a link
 //! with 80 ms of delay that loses packets, alone and in bursts. What the same does beside Chromium, with real pictures,
-//! is printed by `cargo test --test repair_browser -- --nocapture`.
+//! is printed by `cargo test --test integration repair_browser:: -- --nocapture`.
 
 use crate::figure::{Figure, Samples, Target, report};
 use crate::link::{Link, Weather, address, moved};

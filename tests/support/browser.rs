@@ -11,9 +11,8 @@
 //! browser.close().await;
 //! ```
 //!
-//! Every method fails the test with what the browser said, and the last lines of the page's console. One browser runs
-//! at a time on a machine (a lock in the cache folder): software-encoded calls side by side on two cores only measure
-//! each other. A test that needs two browsers starts the second with [`Browser::another`].
+//! Every method fails the test with what the browser said, and the last lines of the page's console. Two browsers run
+//! at a time on a machine (locks in the cache folder): more software-encoded calls on two cores only hold up each other.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use serde_json::{Value, json};
@@ -75,7 +74,7 @@ struct Inner {
 pub struct Browser {
     inner: Arc<Inner>,
     child: Child,
-    lock: Arc<std::fs::File>,
+    _lock: std::fs::File,
 }
 
 /// One page (in a context of its own: cookies and storage are not shared).
@@ -97,18 +96,13 @@ pub struct Opening {
 }
 
 impl Browser {
-    /// Starts Chromium, after every other test that uses one has ended its own.
+    /// Starts Chromium, once there is room for one more.
     pub async fn start(options: Options) -> Browser {
         let lock = tokio::task::spawn_blocking(lock).await.expect("taking the browser lock does not panic");
-        Browser::under(Arc::new(lock), options).await
+        Browser::under(lock, options).await
     }
 
-    /// A second browser beside this one, for tests that need two with different options.
-    pub async fn another(&self, options: Options) -> Browser {
-        Browser::under(Arc::clone(&self.lock), options).await
-    }
-
-    async fn under(lock: Arc<std::fs::File>, options: Options) -> Browser {
+    async fn under(lock: std::fs::File, options: Options) -> Browser {
         // The lab's own tests use this file too, from their crate's directory.
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let places = [here.join("tests/browser/driver.mjs"), here.join("../browser/driver.mjs")];
@@ -132,7 +126,7 @@ impl Browser {
             events: broadcast::channel(1024).0,
         });
         tokio::spawn(read(stdout, Arc::clone(&inner)));
-        let browser = Browser { inner, child, lock };
+        let browser = Browser { inner, child, _lock: lock };
         let launch = json!({
             "do": "launch", "host_rules": options.host_rules, "args": options.args, "ignore_certificates": options.ignore_certificates,
         });
@@ -317,8 +311,21 @@ async fn read(stdout: tokio::process::ChildStdout, inner: Arc<Inner>) {
 
 /// Held as long as a browser runs. It lies beside the npm packages, which every browser test needs anyway.
 fn lock() -> std::fs::File {
-    let path = npm_folder().join("../.browser.lock");
-    let file = std::fs::File::create(&path).unwrap_or_else(|e| panic!("{} cannot be written ({e}): run `make tools`", path.display()));
-    file.lock().expect("a local file can be locked");
-    file
+    static STARTED: AtomicU64 = AtomicU64::new(0);
+    let open = |which: u64| {
+        let path = npm_folder().join(format!("../.browser.{}.lock", which % 2));
+        std::fs::File::create(&path).unwrap_or_else(|e| panic!("{} cannot be written ({e}): run `make tools`", path.display()))
+    };
+    let first = u64::from(std::process::id()) + STARTED.fetch_add(1, Ordering::Relaxed);
+    let places = [open(first), open(first + 1)];
+    let free = places.iter().position(|place| place.try_lock().is_ok());
+    let [own, other] = places;
+    match free {
+        Some(1) => other,
+        Some(_) => own,
+        None => {
+            own.lock().expect("a local file can be locked");
+            own
+        }
+    }
 }

@@ -32,8 +32,8 @@
 //! | id collision | [`a_caller_with_the_residents_own_id_is_dropped`] |
 //! | spoofing | [`callers_who_are_not_on_the_list_are_declined_without_asking`]; automatic answers: `call::consent` |
 //! | audioOnly true | [`anything_but_a_clear_no_is_audio_only`]; the camera: `call::tests::cases::an_audio_call_does_not_open_the_camera` |
-//! | 401/403 from /pusher/auth/ | tests/pusher_sockudo.rs `a_refused_token_leads_to_a_new_login_on_the_same_connection` |
-//! | power off, reboot during call | the line: [`after_a_start_there_is_nothing_to_say`]; the agent tells a recent caller `ended` all the same (`agent::recovery`): tests/killed.rs |
+//! | 401/403 from /pusher/auth/ | tests/integration/pusher_sockudo.rs `a_refused_token_leads_to_a_new_login_on_the_same_connection` |
+//! | power off, reboot during call | the line: [`after_a_start_there_is_nothing_to_say`]; the agent tells a recent caller `ended` all the same (`agent::recovery`): tests/integration/killed.rs |
 //! | clock | every time here is an `Instant`; there is no other to pass |
 
 use super::events::{self, Identity};

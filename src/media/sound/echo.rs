@@ -1,8 +1,8 @@
 //! What happens to the microphone's sound before it is sent: the echo of the played sound is taken out (WebRTC's AEC3),
 //! then noise, then the level is evened.
 //!
-//! Why not GStreamer's `webrtcdsp`: on the same recording (tests/echo.rs: a voice out of a television as loud as the
-//! resident, in a reverberating room; `cargo test --test echo -- --ignored --nocapture`) the echo left after six seconds was
+//! Why not GStreamer's `webrtcdsp`: on the same recording (tests/integration/echo.rs: a voice out of a television as loud as the
+//! resident, in a reverberating room; `cargo test --test integration echo:: -- --ignored --nocapture`) the echo left after six seconds was
 //!
 //! | television's delay | this (AEC3) | `webrtcdsp` delay agnostic, extended filter | the same, high suppression | `webrtcdsp` as it comes |
 //! |---|---|---|---|---|
