@@ -77,7 +77,7 @@ devlab-faults: ## every fault of a device at each moment of a call (25 minutes; 
 
 devlab-bench: ## the figures that need devices, measured in the device lab
 	@tests/tools/prepare test
-	@DEVLAB_PROFILE=release DEVLAB_TIMEOUT=1800 tests/devlab/test --nocapture figures::
+	@DEVLAB_PROFILE=release DEVLAB_TIMEOUT=1800 tests/devlab/test --nocapture figures:: echo::the_echo_of
 	@cat target/devlab/bench.jsonl >> target/bench.jsonl
 
 bench: ## the figures, beside their peers (FIGURES="idle answer": only these groups)

@@ -3,7 +3,7 @@
 
 use residentd::media::session::{Config, MicrophoneSource, Session};
 use residentd::media::{Codec, Outputs, PictureSink, SoundOut};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -99,16 +99,19 @@ fn apart(name: &str, work: impl FnOnce()) {
     if std::env::var_os("MALLOC_ARENA_MAX").is_some() {
         return work();
     }
-    let status = Command::new(std::env::current_exe().unwrap())
+    let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env("MALLOC_ARENA_MAX", "2")
         .env("MALLOC_TRIM_THRESHOLD_", "131072")
-        .status()
+        .stderr(Stdio::inherit())
+        .output()
         .unwrap();
-    assert!(status.success(), "{name} failed in its own process");
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}");
+    assert!(output.status.success() && said.contains("test result: ok. 1 passed"), "{name} failed in its own process");
 }
 
 #[test]
 fn thirty_calls_leave_nothing_behind() {
-    apart("thirty_calls_leave_nothing_behind", || calls(30));
+    apart("media_churn::thirty_calls_leave_nothing_behind", || calls(30));
 }

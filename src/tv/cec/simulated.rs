@@ -162,6 +162,19 @@ impl Bus {
         }
     }
 
+    /// Its mains plug is pulled or put in, and it says who it is as soon as it has power.
+    pub async fn mains(&self, power: bool) {
+        self.lock().manners.dead = !power;
+        if power {
+            self.say(TV, BROADCAST, op::REPORT_PHYSICAL_ADDRESS, &[0, 0, 0]).await;
+        }
+    }
+
+    /// It has booted so far that it knows Give Device Power Status.
+    pub fn learns_to_tell_its_power(&self) {
+        self.lock().manners.refuses_power_status = false;
+    }
+
     /// The resident presses the power key of the television's remote.
     pub async fn power_key(&self) {
         let on = self.now().on;

@@ -326,6 +326,35 @@ async fn the_adapter_is_pulled_and_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whenever_it_gets_its_power_back_and_says_so_it_is_asked_how_it_is() {
+    for late in [0, 200, 700, 990, 5_000] {
+        let mut house = house(Manners::default(), true, TUNER, 40).await;
+        house.wake().await;
+        house.bus.mains(false).await;
+        assert!(!power::restore(&house.set, &house.ledger).await.done);
+        while house.events.try_recv().is_ok() {}
+        sleep(Duration::from_millis(late)).await;
+        house.bus.mains(true).await;
+        sleep(Duration::from_secs(3)).await;
+        let told = std::iter::from_fn(|| house.events.try_recv().ok());
+        let on = told.into_iter().any(|e| matches!(e, DriverEvent::Changed(TvState { power: Power::On, .. })));
+        assert!(on, "{late} ms after it was asked last");
+        assert!(house.restore().await && !house.shows_us(), "{late} ms after it was asked last");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_know_the_question_while_it_boots_is_asked_again_afterwards() {
+    let house = house(Manners { refuses_power_status: true, ..Manners::default() }, false, TUNER, 40).await;
+    assert_eq!(power::ask(&house.set).await.power, Power::Unknown);
+    house.bus.learns_to_tell_its_power();
+    house.bus.mains(true).await;
+    house.until("an answer", |house| house.bus.sent(op::GIVE_DEVICE_POWER_STATUS) > 2).await;
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(power::ask(&house.set).await.power, Power::Standby);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_switches_it_off_in_the_call_is_told_and_not_fought() {
     let mut house = house(Manners::default(), true, TUNER, 40).await;
     house.wake().await;

@@ -23,13 +23,15 @@ pub(super) struct Inquiry {
     power_by: Option<Instant>,
     extras_by: Option<Instant>,
     last: Option<Instant>,
+    /// It said something too soon after that.
+    again_at: Option<Instant>,
     source_asked: Option<Instant>,
     audio_asked: Option<Instant>,
 }
 
 impl Inquiry {
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.power_by.or(self.extras_by.filter(|_| !self.asked.is_empty()))
+        self.power_by.or([self.extras_by.filter(|_| !self.asked.is_empty()), self.again_at].into_iter().flatten().min())
     }
 
     pub(super) fn end(&mut self) -> Vec<Id> {
@@ -54,6 +56,7 @@ impl Core {
         if self.inquiry.power_by.is_none() {
             self.inquiry.power_by = Some(now + PATIENCE);
             self.inquiry.last = Some(now);
+            self.inquiry.again_at = None;
             self.send(TV, op::GIVE_DEVICE_POWER_STATUS, &[], Purpose::AskPower);
         }
         if new || self.vendor.is_none() && self.power == Some(Power::On) && !self.sending.has(|p| p == Purpose::AskElse) {
@@ -68,11 +71,23 @@ impl Core {
 
     /// A television that was dark and says something is asked how it is.
     pub(super) fn television_speaks(&mut self, now: Instant, word: &Word) {
-        let itself = matches!(word, Word::Power(_) | Word::Standby | Word::Abort(_));
-        let lately = self.inquiry.last.is_some_and(|at| now.saturating_duration_since(at) < BETWEEN);
-        if !itself && !lately && self.judged_power() != Power::On && self.own().is_some() {
-            self.ask_about(now, false);
+        if matches!(word, Word::Power(_) | Word::Standby | Word::Abort(_)) || !self.may_have_come_on() {
+            return;
         }
+        // One that has just taken its address has just got its power: what it does not know while it boots it may know soon.
+        if matches!(word, Word::Report) {
+            self.mute_about_power = false;
+        }
+        // What is asked before it is up is not answered, and it may say nothing more: the last word is not passed over.
+        match self.inquiry.last.map(|at| at + BETWEEN).filter(|at| now < *at) {
+            Some(soon) => self.inquiry.again_at = Some(soon),
+            None if self.inquiry.power_by.is_some() => self.inquiry.again_at = Some(now),
+            None => self.ask_about(now, false),
+        }
+    }
+
+    fn may_have_come_on(&self) -> bool {
+        self.own().is_some() && self.judged_power() != Power::On
     }
 
     pub(super) fn power_asked(&mut self, now: Instant, taken: bool) {
@@ -152,6 +167,9 @@ impl Core {
     pub(super) fn inquiry_due(&mut self, now: Instant) {
         if self.inquiry.power_by.is_some_and(|by| by <= now) {
             self.silent(now);
+        }
+        if self.inquiry.power_by.is_none() && self.inquiry.again_at.take_if(|at| *at <= now).is_some() && self.may_have_come_on() {
+            self.ask_about(now, false);
         }
         if !self.inquiry.asked.is_empty() && self.complete(now) {
             self.tell_inquirers();
