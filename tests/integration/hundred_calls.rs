@@ -55,8 +55,8 @@ async fn a_hundred_calls_leave_nothing_behind() {
     let people = Entries { administrator: more.collect(), ..Entries::default() };
     let lab = Lab::start(Options { people, ..Options::default() }).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    // What is kept is not a matter of how many pictures there are, and what they cost is: this is the longest of all tests.
-    let config = configure(&lab, dir.path(), "media.rate = 10");
+    // What is kept is not a matter of how many pictures there are and of their size, and what they cost is: this is the longest of all tests.
+    let config = configure(&lab, dir.path(), "media.rate = 10\nmedia.size = \"640x360\"");
     let mut daemon = Daemon::start(command(&config).env("RUST_LOG", "warn"), dir.path());
     let mut callers: Vec<_> = (0..CALLERS).map(|i| format!("night_shift_{i}")).map(|name| (lab.caller(&name), name)).collect();
     assert!(callers[0].0.presence(RESIDENT, true, PATIENCE).await, "not online");

@@ -2,6 +2,7 @@
 
 mod bars;
 mod call;
+mod pictures;
 
 pub use call::Wish as CallWish;
 
@@ -11,6 +12,7 @@ use super::exit::{Exit, Failure};
 use super::screen::Screen;
 use crate::config::{Config, Mistakes};
 use clap::Subcommand;
+use std::path::PathBuf;
 
 /// The parts.
 #[derive(Debug, Clone, Subcommand)]
@@ -26,6 +28,9 @@ pub enum Part {
         /// How long, in seconds.
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
         seconds: u64,
+        /// Instead, write a picture of every screen that a resident may see into this folder, as PNG: no television is needed.
+        #[arg(long, value_name = "FOLDER", conflicts_with = "seconds")]
+        picture: Option<PathBuf>,
     },
     /// Call the box with itself through the platform's relay, and report how the call was.
     Call(Box<CallWish>),
@@ -40,7 +45,8 @@ pub async fn run(screen: &mut Screen, daemon: &Daemon, loaded: Result<Config, Mi
         Part::Camera => &["camera"],
         Part::Microphone => &["microphone"],
         Part::Speaker => &["speaker"],
-        Part::Screen { seconds } => {
+        Part::Screen { picture: Some(folder), .. } => return pictures::write(screen, loaded, &folder).await,
+        Part::Screen { seconds, picture: None } => {
             if let Ok(config) = &loaded
                 && let Some(shown) = bars::show(screen, daemon, config, seconds).await?
                 && !screen.json

@@ -1,0 +1,114 @@
+//! `test`: one part at a time, and a call of the box with itself.
+
+use super::{PATIENCE, command, json, platform, text};
+use crate::support::coturn;
+use std::path::Path;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_box_calls_itself_in_a_room_of_the_platform_and_reports_how_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_lab, mut settings) = platform(serde_json::json!([]), "password", &dir).await;
+    settings.extend(["media.size=640x360", "media.rate=15", "network.bind=[\"127.0.0.1\"]", "media.codec=vp8"].map(str::to_owned));
+    let password = dir.path().join("callers-password");
+    std::fs::write(&password, "password").unwrap();
+    let mut arguments: Vec<String> =
+        ["test", "call", "--json", "--seconds", "2", "--caller", "roger_chatta_admin"].map(str::to_owned).into();
+    arguments.extend(["--caller-password-file".to_owned(), password.display().to_string()]);
+    arguments.extend(settings.iter().flat_map(|s| ["--set".to_owned(), s.clone()]));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let run = command(Path::new("/nonexistent/residentd.sock"), &arguments).output();
+    let output = tokio::time::timeout(3 * PATIENCE, run).await.expect("the test call does not end").unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let told = json(&output);
+    let report = &told["report"];
+    assert!(told["way"].as_str().unwrap().contains("room"), "{told}");
+    assert!(report["picture_ms"].as_u64().is_some() && report["rate"].as_f64().unwrap() > 0.0, "{told}");
+    assert!(report["path"].as_str().is_some() && report["loss"].as_f64().unwrap() <= 1.0, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_box_calls_itself_through_the_relay() {
+    let coturn = tokio::task::spawn_blocking(|| coturn::Coturn::start("localhost")).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("turn:127.0.0.1:{}?transport=tcp", coturn.port);
+    let ice = serde_json::json!([{"urls": [url], "username": coturn::USER, "credential": coturn::PASSWORD}]);
+    let (_lab, mut settings) = platform(ice, "password", &dir).await;
+    settings.extend(["media.size=640x360", "media.rate=15", "network.bind=[\"127.0.0.1\"]", "media.codec=vp8"].map(str::to_owned));
+    let mut arguments: Vec<String> = ["test", "call", "--json", "--seconds", "2"].map(str::to_owned).into();
+    arguments.extend(settings.iter().flat_map(|s| ["--set".to_owned(), s.clone()]));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let run = command(Path::new("/nonexistent/residentd.sock"), &arguments).output();
+    let output = tokio::time::timeout(3 * PATIENCE, run).await.expect("the test call does not end").unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let told = json(&output);
+    assert_eq!((&told["report"]["path"], &told["report"]["relay"]), (&"relay".into(), &"tcp".into()), "{told}");
+}
+
+async fn test(settings: &[&str], arguments: &[&str]) -> std::process::Output {
+    let sets = settings.iter().flat_map(|setting| ["--set", *setting]);
+    let arguments: Vec<&str> = ["test"].into_iter().chain(arguments.iter().copied()).chain(sets).collect();
+    let run = command(Path::new("/nonexistent/residentd.sock"), &arguments).output();
+    tokio::time::timeout(2 * PATIENCE, run).await.expect("the test does not end").unwrap()
+}
+
+/// What it says of this check in JSON.
+async fn verdict(settings: &[&str], part: &str, check: &str) -> (String, String, Option<i32>) {
+    let output = test(settings, &[part, "--json"]).await;
+    let told = json(&output);
+    let findings = told["findings"].as_array().unwrap_or_else(|| panic!("{told}"));
+    let finding = findings.iter().find(|f| f["check"] == check).unwrap_or_else(|| panic!("nothing about {check}: {told}"));
+    let word = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+    (word("verdict"), word("says"), output.status.code())
+}
+
+#[tokio::test]
+async fn the_camera_is_opened_and_what_it_gives_is_told() {
+    let small = ["media.camera=test", "media.size=320x180", "media.rate=15"];
+    let (verdict_, says, exit) = verdict(&small, "camera", "camera").await;
+    assert_eq!((verdict_.as_str(), exit), ("warning", Some(0)), "{says}");
+    assert!(says.contains("test picture") && says.contains("320x180"), "{says}");
+    let (verdict_, says, exit) = verdict(&["media.camera=/dev/video-nobody"], "camera", "camera").await;
+    assert_eq!((verdict_.as_str(), exit), ("failure", Some(1)), "{says}");
+    assert!(says.contains("/dev/video-nobody is not there"), "{says}");
+}
+
+#[tokio::test]
+async fn a_microphone_and_a_speaker_that_are_not_there_are_named() {
+    for (part, setting) in [("microphone", "media.microphone=hw:nobody"), ("speaker", "media.speaker=hw:nobody")] {
+        let (verdict_, says, exit) = verdict(&[setting], part, part).await;
+        assert_eq!((verdict_.as_str(), exit), ("failure", Some(1)), "{part}: {says}");
+        assert!(says.contains("hw:nobody"), "{part}: {says}");
+    }
+    let (verdict_, says, _) = verdict(&["media.microphone=test"], "microphone", "microphone").await;
+    assert_eq!(verdict_, "warning", "{says}");
+}
+
+#[tokio::test]
+async fn without_a_screen_it_says_what_is_known_of_the_television() {
+    let output = test(&["tv.sink=none", "tv.driver=none"], &["screen", "--json"]).await;
+    let told = json(&output);
+    let names: Vec<_> = told["findings"].as_array().unwrap().iter().map(|f| f["check"].as_str().unwrap()).collect();
+    assert_eq!(names, ["display", "cec"], "{told}");
+}
+
+#[tokio::test]
+async fn every_screen_is_written_as_a_picture_in_the_residents_language() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("pictures");
+    let run = async |locale: &str| {
+        let output = test(&[locale, "resident.time_zone=UTC"], &["screen", "--json", "--picture", folder.to_str().unwrap()]).await;
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        json(&output)["written"].as_array().unwrap().iter().map(|path| path.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let written = run("resident.locale=en").await;
+    assert_eq!(written.len(), residentd::tv::screen::gallery::SCREENS.len());
+    let english: Vec<_> = written.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    for (path, picture) in written.iter().zip(&english) {
+        assert!(path.ends_with(".png") && picture.starts_with(b"\x89PNG"), "{path}");
+    }
+    assert_eq!(run("resident.locale=de").await, written);
+    assert!(written.iter().zip(&english).all(|(path, picture)| std::fs::read(path).unwrap() != *picture), "a screen in the wrong language");
+    let refused = test(&[], &["screen", "--picture", "/proc/nowhere"]).await;
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("/proc/nowhere cannot be written"), "{}", text(&refused));
+}
