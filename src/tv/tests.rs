@@ -424,12 +424,18 @@ async fn a_wake_cut_short_between_power_and_input_is_undone_too() {
     assert_eq!(f.tv.now(), found(Power::Standby, "tuner", 40));
 }
 
+/// One that was woken, and has just been told to be as it was before.
+async fn after_a_call(before: &TvState) -> Fixture {
+    let mut f = fixture(before.clone());
+    f.wake().await;
+    f.restore().await;
+    f
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_while_the_television_is_being_put_back_does_not_take_that_for_a_viewers_doing() {
     let before = found(Power::Standby, "tuner", 40);
-    let mut f = fixture(before.clone());
-    assert_eq!(f.wake().await, Wake::Woken);
-    f.restore().await;
+    let mut f = after_a_call(&before).await;
     f.tell(Command::Wake(CallId(2))).await;
     assert_eq!(f.event().await, TvEvent::Woken(Wake::Woken));
     // What putting it back had asked for is told late; then the second wake counts.
@@ -443,9 +449,7 @@ async fn a_call_while_the_television_is_being_put_back_does_not_take_that_for_a_
 #[tokio::test(start_paused = true)]
 async fn a_call_while_standby_is_under_way_lights_the_television_up_again() {
     let before = found(Power::Standby, "tuner", 40);
-    let mut f = fixture(before.clone());
-    assert_eq!(f.wake().await, Wake::Woken);
-    f.restore().await;
+    let mut f = after_a_call(&before).await;
     // It was sent to standby and takes its time: the next call finds it on.
     f.tv.viewer(|s| s.power = Power::On).await;
     f.tell(Command::Wake(CallId(2))).await;
@@ -468,9 +472,7 @@ async fn a_call_while_standby_is_under_way_lights_the_television_up_again() {
 #[tokio::test(start_paused = true)]
 async fn standby_that_comes_late_does_not_hang_up_on_the_next_call() {
     let before = found(Power::Standby, "tuner", 40);
-    let mut f = fixture(before.clone());
-    assert_eq!(f.wake().await, Wake::Woken);
-    f.restore().await;
+    let mut f = after_a_call(&before).await;
     f.tv.viewer(|s| s.power = Power::On).await;
     f.tell(Command::Wake(CallId(2))).await;
     assert_eq!(f.event().await, TvEvent::Woken(Wake::AlreadyOn));
@@ -485,9 +487,7 @@ async fn standby_that_comes_late_does_not_hang_up_on_the_next_call() {
 #[tokio::test(start_paused = true)]
 async fn who_switches_it_off_hangs_up_even_right_after_the_call_before() {
     for before in [found(Power::Standby, "tuner", 40), found(Power::On, "tuner", 40)] {
-        let mut f = fixture(before.clone());
-        f.wake().await;
-        f.restore().await;
+        let mut f = after_a_call(&before).await;
         let from = tokio::time::Instant::now();
         f.tell(Command::Wake(CallId(2))).await;
         let wake = if before.power == Power::On { Wake::AlreadyOn } else { Wake::Woken };
@@ -503,9 +503,7 @@ async fn who_switches_it_off_hangs_up_even_right_after_the_call_before() {
 #[tokio::test(start_paused = true)]
 async fn news_of_standby_from_before_it_was_lit_does_not_hang_up() {
     let before = found(Power::Standby, "tuner", 40);
-    let mut f = fixture(before.clone());
-    f.wake().await;
-    f.restore().await;
+    let mut f = after_a_call(&before).await;
     f.tv.script(|s| s.belated = Some(before));
     f.tell(Command::Wake(CallId(2))).await;
     f.tell(Command::Show(scenes::in_call())).await;

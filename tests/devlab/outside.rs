@@ -1,7 +1,7 @@
 //! Who sits in front of the machine: looks at its screen, presses keys of its keyboard, hears what its HDMI output plays. There is
 //! somebody under qemu only (./full/run).
 
-use crate::daemon::{DEVICES, Tone, in_room, sees_and_hears};
+use crate::daemon::{DEVICES, Tone, answered, in_room, sees_and_hears};
 use crate::display::the_dialog_is_seen;
 use crate::guest::{PATIENCE, is_guest, keep, until};
 use crate::service::{RESIDENT, Service};
@@ -10,7 +10,6 @@ use residentd_lab::{CallOptions, Lab, Options, ReplyKind};
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::time::Duration;
 
 const PORT: &str = "/dev/virtio-ports/devlab";
 
@@ -58,16 +57,7 @@ async fn a_call_is_seen_on_the_screen_answered_at_the_keyboard_and_heard_from_th
     let requested = caller.request(RESIDENT, &CallOptions::default());
     service.happening("the ringing", |e| e["kind"] == "offered");
     the_dialog_is_seen("outside-ringing");
-    // a key right after the dialog came up was meant for something else and is passed over: somebody presses until it counts
-    let mut reply = None;
-    for _ in 0..60 {
-        press("ret");
-        reply = caller.reply(Duration::from_secs(1)).await;
-        if reply.is_some() {
-            break;
-        }
-    }
-    assert_eq!(reply.expect("no reply").kind, ReplyKind::Accepted);
+    assert_eq!(answered(&mut caller, || press("ret")).await.kind, ReplyKind::Accepted);
     let mut end = in_room(&lab, &requested).await;
     end.expect(RoomEvent::Joined).await;
     sees_and_hears(&end);

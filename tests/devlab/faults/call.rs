@@ -5,7 +5,7 @@ use super::fault::{Fault, mend_everything};
 use super::resident;
 use super::table::{Case, Kind, Moment, Outcome, Place};
 use crate::cec::Television;
-use crate::daemon::{DEVICES, Tone, in_room, sees_and_hears};
+use crate::daemon::{DEVICES, Tone, answered, in_room, sees_and_hears};
 use crate::guest::{self, CAMERA, CEC_BOX, PATIENCE, until};
 use crate::keys::Remote;
 use crate::participant::Participant;
@@ -130,20 +130,14 @@ impl House {
         self.caller.reply(PATIENCE).await.unwrap_or_else(|| panic!("{what}: the caller hears nothing"))
     }
 
-    /// Presses this key of the remote control until the caller hears of it: being taken is announced by nothing, and a key
-    /// right after a dialog came up was meant for something else.
-    async fn press_until_replied(&mut self, what: &str, key: KeyCode) -> Reply {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            assert!(Instant::now() < end, "{what}: no key is heard");
-            match &mut self.remote {
-                Some(remote) => remote.press(key),
-                None => self.lab.press(if key == KeyCode::KEY_OK { "ok" } else { "red" }),
-            }
-            if let Some(reply) = self.caller.reply(Duration::from_millis(500)).await {
-                return reply;
-            }
-        }
+    /// Presses this key of the remote control until the caller hears of it: being taken is announced by nothing.
+    async fn press_until_replied(&mut self, key: KeyCode) -> Reply {
+        let House { caller, remote, lab, .. } = self;
+        let press = || match remote {
+            Some(remote) => remote.press(key),
+            None => lab.press(if key == KeyCode::KEY_OK { "ok" } else { "red" }),
+        };
+        answered(caller, press).await
     }
 
     /// Waits until the television was woken for this call.
@@ -195,12 +189,12 @@ impl House {
                 self.told(&what, says);
                 fault.take().unwrap().mend(self);
                 since = Instant::now();
-                let reply = self.press_until_replied(&what, KeyCode::KEY_OK).await;
+                let reply = self.press_until_replied(KeyCode::KEY_OK).await;
                 well_after = Some(since.elapsed());
                 reply
             } else if self.place == Place::Devices && kind.is_about_the_set() {
                 // by the way that the news of the television take, and so after them
-                self.press_until_replied(&what, KeyCode::KEY_OK).await
+                self.press_until_replied(KeyCode::KEY_OK).await
             } else {
                 self.service.order("/v1/accept");
                 self.reply(&what).await
@@ -262,7 +256,7 @@ impl House {
             ByKeyLater if moment == Talking => {
                 fault.take().unwrap().mend(self);
                 since = Instant::now();
-                assert_eq!(self.press_until_replied(&what, KeyCode::KEY_RED).await.kind, ReplyKind::Ended, "{what}");
+                assert_eq!(self.press_until_replied(KeyCode::KEY_RED).await.kind, ReplyKind::Ended, "{what}");
                 over = true;
                 "the end, once the resident can say so".into()
             }

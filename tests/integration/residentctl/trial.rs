@@ -2,24 +2,32 @@
 
 use super::{PATIENCE, command, json, platform, text};
 use crate::support::coturn;
+use serde_json::Value;
 use std::path::Path;
+use std::process::Output;
+
+async fn test(settings: &[impl AsRef<str>], arguments: &[&str]) -> Output {
+    let sets = settings.iter().flat_map(|setting| ["--set", setting.as_ref()]);
+    let arguments: Vec<&str> = ["test"].into_iter().chain(arguments.iter().copied()).chain(sets).collect();
+    let run = command(Path::new("/nonexistent/residentd.sock"), &arguments).output();
+    tokio::time::timeout(3 * PATIENCE, run).await.expect("the test does not end").unwrap()
+}
+
+/// A call of two seconds with this platform, and its report.
+async fn call(mut settings: Vec<String>, more: &[&str]) -> Value {
+    settings.extend(["media.size=640x360", "media.rate=15", "network.bind=[\"127.0.0.1\"]", "media.codec=vp8"].map(str::to_owned));
+    let output = test(&settings, &[&["call", "--json", "--seconds", "2"], more].concat()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    json(&output)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_box_calls_itself_in_a_room_of_the_platform_and_reports_how_it_was() {
     let dir = tempfile::tempdir().unwrap();
-    let (_lab, mut settings) = platform(serde_json::json!([]), "password", &dir).await;
-    settings.extend(["media.size=640x360", "media.rate=15", "network.bind=[\"127.0.0.1\"]", "media.codec=vp8"].map(str::to_owned));
+    let (_lab, settings) = platform(serde_json::json!([]), "password", &dir).await;
     let password = dir.path().join("callers-password");
     std::fs::write(&password, "password").unwrap();
-    let mut arguments: Vec<String> =
-        ["test", "call", "--json", "--seconds", "2", "--caller", "roger_chatta_admin"].map(str::to_owned).into();
-    arguments.extend(["--caller-password-file".to_owned(), password.display().to_string()]);
-    arguments.extend(settings.iter().flat_map(|s| ["--set".to_owned(), s.clone()]));
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let run = command(Path::new("/nonexistent/residentd.sock"), &arguments).output();
-    let output = tokio::time::timeout(3 * PATIENCE, run).await.expect("the test call does not end").unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    let told = json(&output);
+    let told = call(settings, &["--caller", "roger_chatta_admin", "--caller-password-file", password.to_str().unwrap()]).await;
     let report = &told["report"];
     assert!(told["way"].as_str().unwrap().contains("room"), "{told}");
     assert!(report["picture_ms"].as_u64().is_some() && report["rate"].as_f64().unwrap() > 0.0, "{told}");
@@ -32,23 +40,9 @@ async fn the_box_calls_itself_through_the_relay() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("turn:127.0.0.1:{}?transport=tcp", coturn.port);
     let ice = serde_json::json!([{"urls": [url], "username": coturn::USER, "credential": coturn::PASSWORD}]);
-    let (_lab, mut settings) = platform(ice, "password", &dir).await;
-    settings.extend(["media.size=640x360", "media.rate=15", "network.bind=[\"127.0.0.1\"]", "media.codec=vp8"].map(str::to_owned));
-    let mut arguments: Vec<String> = ["test", "call", "--json", "--seconds", "2"].map(str::to_owned).into();
-    arguments.extend(settings.iter().flat_map(|s| ["--set".to_owned(), s.clone()]));
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let run = command(Path::new("/nonexistent/residentd.sock"), &arguments).output();
-    let output = tokio::time::timeout(3 * PATIENCE, run).await.expect("the test call does not end").unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    let told = json(&output);
+    let (_lab, settings) = platform(ice, "password", &dir).await;
+    let told = call(settings, &[]).await;
     assert_eq!((&told["report"]["path"], &told["report"]["relay"]), (&"relay".into(), &"tcp".into()), "{told}");
-}
-
-async fn test(settings: &[&str], arguments: &[&str]) -> std::process::Output {
-    let sets = settings.iter().flat_map(|setting| ["--set", *setting]);
-    let arguments: Vec<&str> = ["test"].into_iter().chain(arguments.iter().copied()).chain(sets).collect();
-    let run = command(Path::new("/nonexistent/residentd.sock"), &arguments).output();
-    tokio::time::timeout(2 * PATIENCE, run).await.expect("the test does not end").unwrap()
 }
 
 /// What it says of this check in JSON.
@@ -108,7 +102,7 @@ async fn every_screen_is_written_as_a_picture_in_the_residents_language() {
     }
     assert_eq!(run("resident.locale=de").await, written);
     assert!(written.iter().zip(&english).all(|(path, picture)| std::fs::read(path).unwrap() != *picture), "a screen in the wrong language");
-    let refused = test(&[], &["screen", "--picture", "/proc/nowhere"]).await;
+    let refused = test(&[""; 0], &["screen", "--picture", "/proc/nowhere"]).await;
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
     assert!(text(&refused).contains("/proc/nowhere cannot be written"), "{}", text(&refused));
 }
