@@ -1410,13 +1410,17 @@ _residentctl() {
             return 0
             ;;
         residentctl__subcmd__test__subcmd__screen)
-            opts="-h --seconds --socket --json --config --set --help"
+            opts="-h --seconds --picture --socket --json --config --set --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --seconds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --picture)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -217,6 +217,7 @@ complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from speaker" -l json -d 'Print JSON instead of text'
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from speaker" -s h -l help -d 'Print help'
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from screen" -l seconds -d 'How long, in seconds' -r
+complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from screen" -l picture -d 'Instead, write a picture of every screen that a resident may see into this folder, as PNG: no television is needed' -r -F
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from screen" -l socket -d 'The daemon\'s socket [default: as the configuration says, else /run/residentd/residentd.sock]' -r -F
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from screen" -l config -d 'Read only this configuration file instead of the system\'s places' -r -F
 complete -c residentctl -n "__fish_residentctl_using_subcommand test; and __fish_seen_subcommand_from screen" -l set -d 'Set one value over all files, e.g. `--set media.camera=none`' -r

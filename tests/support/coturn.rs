@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // each test uses its part; a test may fail
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,10 +17,19 @@ pub struct Coturn {
     pub authority: PathBuf,
     process: Child,
     directory: tempfile::TempDir,
+    _ports: [File; 2],
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port that nobody has, and that no other test takes for its own server while the file is held: coturn shares a port that another
+/// one listens at, and some calls would go there.
+fn free_port() -> (u16, File) {
+    loop {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let file = File::create(std::env::temp_dir().join(format!("residentd-test-port-{port}"))).unwrap();
+        if file.try_lock().is_ok() {
+            return (port, file);
+        }
+    }
 }
 
 /// Writes an authority and a server certificate for `name`.
@@ -44,7 +54,7 @@ impl Coturn {
         let directory = tempfile::tempdir().unwrap();
         let at = |file: &str| directory.path().join(file);
         certificates(directory.path(), name);
-        let (port, tls_port) = (free_port(), free_port());
+        let ((port, own), (tls_port, tls)) = (free_port(), free_port());
         let configuration = format!(
             "listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={port}\ntls-listening-port={tls_port}\nrealm=turn.test\n\
              fingerprint\nlt-cred-mech\nuser={USER}:{PASSWORD}\ncert={}\npkey={}\nallow-loopback-peers\nno-cli\nno-dtls\n\
@@ -56,10 +66,10 @@ impl Coturn {
         );
         std::fs::write(at("turnserver.conf"), configuration).unwrap();
         let program = std::env::var_os("TURNSERVER").unwrap_or_else(|| "turnserver".into());
-        let log = std::fs::File::create(at("log")).unwrap();
+        let log = File::create(at("log")).unwrap();
         let started = Command::new(program).arg("-c").arg(at("turnserver.conf")).stdout(log).stderr(Stdio::null()).spawn();
         let process = started.unwrap_or_else(|error| panic!("turnserver does not start ({error}); run `make tools`"));
-        let coturn = Coturn { port, tls_port, authority: at("authority.pem"), process, directory };
+        let coturn = Coturn { port, tls_port, authority: at("authority.pem"), process, directory, _ports: [own, tls] };
         let start = Instant::now();
         while [port, tls_port].iter().any(|port| std::net::TcpStream::connect(("127.0.0.1", *port)).is_err()) {
             assert!(start.elapsed() < Duration::from_secs(20), "turnserver does not listen: {}", coturn.log());
@@ -77,5 +87,8 @@ impl Drop for Coturn {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        for port in [self.port, self.tls_port] {
+            let _ = std::fs::remove_file(std::env::temp_dir().join(format!("residentd-test-port-{port}")));
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::super::client::Daemon;
 use super::super::doctor::leave_devices_to_calls;
 use super::super::exit::{Exit, Failure};
 use super::super::screen::{Ink, Screen};
-use crate::config::{Config, Mistakes};
+use crate::config::Config;
 use crate::line::chatta::probe::{Identity, Probe, ProbeError};
 use crate::line::chatta::{Credentials, Settings};
 use crate::media::session::{CameraSource, MicrophoneSource};
@@ -47,8 +47,7 @@ pub struct Wish {
 ///
 /// # Errors
 /// See [`Exit`].
-pub async fn run(screen: &mut Screen, api: &Daemon, loaded: Result<Config, Mistakes>, wish: Wish) -> Result<Exit, Failure> {
-    let config = loaded.map_err(|mistakes| Failure::new(Exit::Configuration, mistakes.to_string()))?;
+pub async fn run(screen: &mut Screen, api: &Daemon, config: Config, wish: Wish) -> Result<Exit, Failure> {
     let wrong = |why: String| Failure::new(Exit::Configuration, why);
     let status = api.get("status").await.ok();
     let phase = status.as_ref().and_then(|s| s["phase"].as_str());

@@ -39,24 +39,24 @@ pub enum Part {
 /// Tests a part.
 ///
 /// # Errors
-/// See [`Exit`].
+/// See [`Exit`]; a configuration with mistakes is none to test anything with.
 pub async fn run(screen: &mut Screen, daemon: &Daemon, loaded: Result<Config, Mistakes>, part: Part) -> Result<Exit, Failure> {
+    let config = loaded.map_err(|mistakes| Failure::new(Exit::Configuration, mistakes.to_string()))?;
     let checks: &[&str] = match part {
         Part::Camera => &["camera"],
         Part::Microphone => &["microphone"],
         Part::Speaker => &["speaker"],
-        Part::Screen { picture: Some(folder), .. } => return pictures::write(screen, loaded, &folder).await,
+        Part::Screen { picture: Some(folder), .. } => return pictures::write(screen, &config, &folder).await,
         Part::Screen { seconds, picture: None } => {
-            if let Ok(config) = &loaded
-                && let Some(shown) = bars::show(screen, daemon, config, seconds).await?
+            if let Some(shown) = bars::show(screen, daemon, &config, seconds).await?
                 && !screen.json
             {
                 screen.line(&format!("colour bars were shown: {shown} pictures in {seconds} s"));
             }
             &["display", "cec"]
         }
-        Part::Call(wish) => return call::run(screen, daemon, loaded, *wish).await,
+        Part::Call(wish) => return call::run(screen, daemon, config, *wish).await,
     };
     let choice = Choice { only: checks.iter().map(ToString::to_string).collect(), skip: Vec::new() };
-    doctor::run(screen, daemon, loaded, &choice).await
+    doctor::run(screen, daemon, Ok(config), &choice).await
 }

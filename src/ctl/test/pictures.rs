@@ -2,7 +2,7 @@
 
 use super::super::exit::{Exit, Failure};
 use super::super::screen::Screen;
-use crate::config::{Config, Mistakes};
+use crate::config::Config;
 use crate::tv::screen::gallery::{SCREENS, png};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// There is no font to draw with, or the folder cannot be written to.
-pub async fn write(screen: &mut Screen, loaded: Result<Config, Mistakes>, folder: &Path) -> Result<Exit, Failure> {
-    let config = loaded.map_err(|mistakes| Failure::new(Exit::Configuration, mistakes.to_string()))?;
-    let tv = crate::daemon::television(&config);
+pub async fn write(screen: &mut Screen, config: &Config, folder: &Path) -> Result<Exit, Failure> {
+    let tv = crate::daemon::television(config);
     let failed = |path: &Path, e: std::io::Error| Failure::new(Exit::Failed, format!("{} cannot be written: {e}", path.display()));
     std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
     let mut written: Vec<PathBuf> = Vec::new();

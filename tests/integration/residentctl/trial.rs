@@ -57,24 +57,35 @@ async fn verdict(settings: &[&str], part: &str, check: &str) -> (String, String,
 
 #[tokio::test]
 async fn the_camera_is_opened_and_what_it_gives_is_told() {
-    let small = ["media.camera=test", "media.size=320x180", "media.rate=15"];
+    let small = ["media.camera=test", "media.size=640x360", "media.rate=15"];
     let (verdict_, says, exit) = verdict(&small, "camera", "camera").await;
     assert_eq!((verdict_.as_str(), exit), ("warning", Some(0)), "{says}");
-    assert!(says.contains("test picture") && says.contains("320x180"), "{says}");
+    assert!(says.contains("test picture") && says.contains("640x360"), "{says}");
     let (verdict_, says, exit) = verdict(&["media.camera=/dev/video-nobody"], "camera", "camera").await;
     assert_eq!((verdict_.as_str(), exit), ("failure", Some(1)), "{says}");
     assert!(says.contains("/dev/video-nobody is not there"), "{says}");
 }
 
 #[tokio::test]
-async fn a_microphone_and_a_speaker_that_are_not_there_are_named() {
-    for (part, setting) in [("microphone", "media.microphone=hw:nobody"), ("speaker", "media.speaker=hw:nobody")] {
+async fn a_microphone_that_is_not_there_and_a_speaker_that_is_not_wanted_are_named() {
+    for (part, setting, named) in [
+        ("microphone", "media.microphone=hw:nobody", "hw:nobody"),
+        ("microphone", "media.microphone=none", "media.microphone is \"none\""),
+        ("speaker", "media.speaker=none", "media.speaker is \"none\""),
+    ] {
         let (verdict_, says, exit) = verdict(&[setting], part, part).await;
         assert_eq!((verdict_.as_str(), exit), ("failure", Some(1)), "{part}: {says}");
-        assert!(says.contains("hw:nobody"), "{part}: {says}");
+        assert!(says.contains(named), "{part}: {says}");
     }
-    let (verdict_, says, _) = verdict(&["media.microphone=test"], "microphone", "microphone").await;
-    assert_eq!(verdict_, "warning", "{says}");
+    let (verdict_, says, exit) = verdict(&["media.microphone=test"], "microphone", "microphone").await;
+    assert_eq!((verdict_.as_str(), exit), ("warning", Some(0)), "{says}");
+}
+
+#[tokio::test]
+async fn nothing_is_tested_with_a_configuration_that_has_mistakes() {
+    let output = test(&["media.size=1x1"], &["camera"]).await;
+    assert_eq!(output.status.code(), Some(78), "{}", text(&output));
+    assert!(text(&output).contains("media.size"), "{}", text(&output));
 }
 
 #[tokio::test]
