@@ -60,8 +60,14 @@ pub fn hdmi_cable(plugged: bool) {
 /// Pulls the USB cable of camera and CEC adapter (one device here), or plugs it in again.
 pub fn usb_cable(plugged: bool) {
     is_guest();
-    let file = if plugged { "bind" } else { "unbind" };
-    std::fs::write(format!("/sys/bus/platform/drivers/vivid/{file}"), "vivid.0").unwrap();
+    let driver = Path::new("/sys/bus/platform/drivers/vivid");
+    if driver.join("vivid.0").exists() != plugged {
+        if plugged {
+            // Who still has the old one open keeps its number: a cable takes longer to be put in again than that.
+            until("the camera that was pulled is let go", || holders(&format!("{CAMERA} (deleted)")).is_empty());
+        }
+        std::fs::write(driver.join(if plugged { "bind" } else { "unbind" }), "vivid.0").unwrap();
+    }
     if plugged {
         until("the camera's node", || Path::new(CAMERA).exists());
         run("udevadm", &["settle"]);

@@ -36,76 +36,68 @@ fn line(case: &Case, row: &Result<Row, String>) -> String {
     }
 }
 
-/// Tries these cases and writes their table.
-async fn try_all(cases: &[&Case], name: &str) {
+/// Tries these cases, all of this place, and writes their table.
+async fn try_all(cases: &[&Case], place: Place) {
     guest::is_guest();
     let mut text =
         String::from("| fault | moment | the resident sees | the caller gets | well after | the journal |\n|---|---|---|---|---|---|\n");
     let mut failed = Vec::new();
     let from = Instant::now();
-    for place in [Place::Devices, Place::Television] {
-        let mut house = None;
-        for case in cases.iter().filter(|case| case.kind.place() == place) {
-            let began = Instant::now();
-            let trying = async {
-                if house.is_none() {
-                    house = Some(House::start(place).await);
-                }
-                house.as_mut().expect("just started").row(case).await
-            };
-            let row = AssertUnwindSafe(trying).catch_unwind().await;
-            let row = row.map_err(|why| {
-                let words = why.downcast_ref::<String>().cloned().or(why.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-                words.unwrap_or_default()
-            });
-            let line = line(case, &row);
-            println!("{line} ({:.1} s)", began.elapsed().as_secs_f64());
-            writeln!(text, "{line}").unwrap();
-            if let Err(why) = row {
-                println!("{why}");
-                failed.push(format!("{:?} {:?}", case.kind, case.moment));
-                if let Some(house) = house.take() {
-                    println!("{}", house.service.journal_since(&house.mark).join("\n"));
-                    house.clear();
-                }
+    let mut house = None;
+    for case in cases {
+        let began = Instant::now();
+        let trying = async {
+            if house.is_none() {
+                house = Some(House::start(place).await);
+            }
+            house.as_mut().expect("just started").row(case).await
+        };
+        let row = AssertUnwindSafe(trying).catch_unwind().await;
+        let row = row.map_err(|why| {
+            let words = why.downcast_ref::<String>().cloned().or(why.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            words.unwrap_or_default()
+        });
+        let line = line(case, &row);
+        println!("{line} ({:.1} s)", began.elapsed().as_secs_f64());
+        writeln!(text, "{line}").unwrap();
+        if let Err(why) = row {
+            println!("{why}");
+            failed.push(format!("{:?} {:?}", case.kind, case.moment));
+            if let Some(house) = house.take() {
+                println!("{}", house.service.journal_since(&house.mark).join("\n"));
+                house.clear();
             }
         }
-        if let Some(house) = house {
-            assert_eq!(house.service.property("NRestarts"), "0");
-        }
+    }
+    if let Some(house) = house {
+        assert_eq!(house.service.property("NRestarts"), "0");
     }
     writeln!(text, "\n{} rows, {} failed, {:.0} s", cases.len(), failed.len(), from.elapsed().as_secs_f64()).unwrap();
-    std::fs::write(guest::keep(name), &text).unwrap();
+    std::fs::write(guest::keep("faults.md"), &text).unwrap();
     println!("{text}");
     assert!(failed.is_empty(), "not as they should be: {failed:#?}");
 }
 
-async fn one_of_each_kind(place: Place, name: &str) {
-    let missing: Vec<_> = TABLE.iter().map(|case| case.kind).filter(|kind| OF_EACH_KIND.iter().all(|(known, _)| known != kind)).collect();
-    assert_eq!(missing, []);
-    let chosen = |case: &&Case| case.kind.place() == place && OF_EACH_KIND.contains(&(case.kind, case.moment));
-    try_all(&TABLE.iter().filter(chosen).collect::<Vec<_>>(), name).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the device lab: make devlab-faults"]
-async fn one_of_each_kind_with_camera_and_sound_leaves_nothing_stuck_open_or_unsaid() {
-    one_of_each_kind(Place::Devices, "faults.md").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the device lab: make devlab-faults"]
-async fn one_of_each_kind_with_the_television_leaves_nothing_stuck_open_or_unsaid() {
-    one_of_each_kind(Place::Television, "faults.md").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the device lab: make devlab-faults"]
-async fn no_fault_at_any_moment_of_a_call_leaves_anything_stuck_open_or_unsaid() {
+/// Those that DEVLAB_FAULT asks for: `each` kind once, or whose name contains one of its parts; without it all.
+async fn faults_of(place: Place) {
     let only = std::env::var("DEVLAB_FAULT").unwrap_or_default();
     let wanted = |case: &&Case| {
         let name = format!("{:?} {:?}", case.kind, case.moment);
-        only.split(',').any(|only| name.contains(only))
+        if only == "each" { OF_EACH_KIND.contains(&(case.kind, case.moment)) } else { only.split(',').any(|only| name.contains(only)) }
     };
-    try_all(&TABLE.iter().filter(wanted).collect::<Vec<_>>(), "faults.md").await;
+    try_all(&TABLE.iter().filter(|case| case.kind.place() == place).filter(wanted).collect::<Vec<_>>(), place).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the device lab: make devlab-faults"]
+async fn of_camera_and_sound_at_any_moment_of_a_call_leave_nothing_stuck_open_or_unsaid() {
+    let missing: Vec<_> = TABLE.iter().map(|case| case.kind).filter(|kind| OF_EACH_KIND.iter().all(|(known, _)| known != kind)).collect();
+    assert_eq!(missing, []);
+    faults_of(Place::Devices).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the device lab: make devlab-faults"]
+async fn of_the_television_at_any_moment_of_a_call_leave_nothing_stuck_open_or_unsaid() {
+    faults_of(Place::Television).await;
 }

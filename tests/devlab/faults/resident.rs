@@ -6,6 +6,7 @@ use serde_json::Value;
 pub fn sees(status: &Value, camera: bool) -> String {
     let shown = match status["phase"].as_str() {
         Some("talking") => "the call",
+        Some("waiting") => "that the caller is being connected",
         Some("message") if status["missed"].as_u64() > Some(0) => "a missed call",
         Some("message") => "that the call is over",
         other => return format!("{other:?}"),
