@@ -12,12 +12,14 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What the page does beyond calling `connect` as the platform's page does: shows tracks, counts, remembers events.
+/// What the page does beyond calling `connect` as the platform's page does: shows tracks, counts, remembers events. Its picture is small,
+/// because encoders and decoders of two browsers share the machine (the full size: call_browser.rs).
 const PAGE: &str = r#"(() => {
   window.heard = 0; window.said = [];
   const show = (track) => {
     if (track.kind === "data") return;
     const element = track.attach();
+    element.style.width = "160px";
     document.body.append(element);
     if (track.kind !== "audio") return;
     const context = new AudioContext(), analyser = context.createAnalyser(), samples = new Float32Array(2048);
@@ -36,7 +38,7 @@ const PAGE: &str = r#"(() => {
   };
   window.join = async (token, name) => {
     const room = await Twilio.Video.connect(token, {
-      name, audio: true, maxAudioBitrate: 16000, video: { height: 720, width: 1280, frameRate: 24 },
+      name, audio: true, maxAudioBitrate: 16000, video: { height: 360, width: 640, frameRate: 15 },
     });
     window.room = room;
     room.participants.forEach(meet);
