@@ -71,7 +71,7 @@ devlab-full: ## the same under qemu with Debian's stock kernel and the installed
 	@tests/tools/prepare full
 	@tests/devlab/test --full $(TESTS)
 
-devlab-faults: ## every fault of a device at each moment of a call (12 minutes; FAULT="Camera,Remote": only these; FAULT=each: one of each kind)
+devlab-faults: ## every fault of a device at each moment of a call (15 minutes; FAULT="Camera,Remote": only these; FAULT=each: one of each kind)
 	@tests/tools/prepare test
 	@DEVLAB_FAULT='$(FAULT)' DEVLAB_TIMEOUT=3000 \
 	  tests/devlab/side-by-side --nocapture faults::of_camera_and_sound -- --nocapture faults::of_the_television
