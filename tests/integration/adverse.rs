@@ -1,5 +1,6 @@
 //! The real program on a box where something is missing: space, a writable disk, names, a network, the right time. Calls
 //! go on. Needs root for namespaces.
+use crate::support::cable::{Cable, HERE, with_a_cable};
 use crate::support::program::{self, CALLER, Daemon, PATIENCE, RESIDENT, configure};
 use residentd_lab::{CallOptions, Lab, Options, ReplyKind};
 use std::io::Write;
@@ -101,76 +102,32 @@ async fn without_names_at_the_start_it_comes_online_as_soon_as_there_are_some() 
     a_call_is_declined(&lab, &mut daemon).await;
 }
 
-fn ip(arguments: &str) -> bool {
-    Command::new("ip").args(arguments.split(' ')).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+#[test]
+fn a_network_that_comes_and_goes_is_used_whenever_it_is_there() {
+    with_a_cable(comes_and_goes);
 }
 
-/// A network namespace with one cable to here.
-struct Elsewhere(String);
-
-/// The network between here and there: of each run its own, as one that was killed may have left its cable.
-fn net() -> String {
-    format!("10.78.{}", std::process::id() % 100)
-}
-
-impl Elsewhere {
-    fn new() -> Elsewhere {
-        let net = net();
-        let number = std::process::id() % 10_000;
-        let name = format!("residentd-a{number}");
-        for step in [
-            format!("netns add {name}"),
-            format!("link add ra{number} type veth peer name eth0 netns {name}"),
-            format!("addr add {net}.1/24 dev ra{number}"),
-            format!("link set ra{number} up"),
-            format!("-n {name} link set lo up"),
-            format!("-n {name} addr add {net}.2/24 dev eth0"),
-            format!("-n {name} link set eth0 up"),
-        ] {
-            assert!(ip(&step), "`ip {step}` fails: this test needs root and the package iproute2");
-        }
-        Elsewhere(name)
-    }
-
-    fn cable(&self, state: &str) {
-        assert!(ip(&format!("-n {} link set eth0 {state}", self.0)));
-    }
-}
-
-impl Drop for Elsewhere {
-    fn drop(&mut self) {
-        ip(&format!("netns del {}", self.0));
-        // Connections that are still being closed keep the namespace, and with it the cable.
-        ip(&format!("link del ra{}", std::process::id() % 10_000));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_network_that_comes_and_goes_is_used_whenever_it_is_there() {
+async fn comes_and_goes(cable: Cable) {
     let second = Duration::from_secs(1);
     let options =
         Options { bind: Ipv4Addr::UNSPECIFIED.into(), activity_timeout: second * 3, pong_timeout: second * 3, ..Options::default() };
     let lab = Lab::start(options).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let elsewhere = Elsewhere::new();
-    let here = |scheme: &str, port: u16| format!("\"{scheme}://{}.1:{port}\"", net());
     let more = format!(
-        "media.speaker = \"none\"\ntv.sink = \"none\"\nline.chatta.api = {}\nline.chatta.pusher = {}\ntv.driver = \"headless\"",
-        here("http", lab.ports().api),
-        here("ws", lab.ports().pusher)
+        "{QUIET}\nline.chatta.api = \"http://{HERE}:{}\"\nline.chatta.pusher = \"ws://{HERE}:{}\"\ntv.driver = \"headless\"",
+        lab.ports().api,
+        lab.ports().pusher
     );
     let file = configure(&lab, dir.path(), &more);
     // Without a network at first.
-    elsewhere.cable("down");
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", &elsewhere.0, env!("CARGO_BIN_EXE_residentd"), "--config"]).arg(&file).stdin(Stdio::null());
-    let mut daemon = Daemon::start(&mut command, dir.path());
+    cable.plugged(false);
+    let mut daemon = Daemon::start(cable.command(env!("CARGO_BIN_EXE_residentd")).arg("--config").arg(file), dir.path());
     for _ in 0..2 {
         daemon.until("being offline", |status| status["lines"]["chatta"]["state"] == "offline").await.unwrap();
-        elsewhere.cable("up");
+        cable.plugged(true);
         daemon.online().await;
         a_call_is_declined(&lab, &mut daemon).await;
-        elsewhere.cable("down");
+        cable.plugged(false);
     }
 }
 

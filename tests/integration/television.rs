@@ -36,8 +36,14 @@ async fn house(page: u16) -> House {
 
 async fn just_started(page: u16) -> House {
     let lab = lab(page).await;
+    let (commands, events) = television(lab.tv_url());
+    House { lab, commands, events }
+}
+
+/// The television's task with the driver of a lab at this address.
+fn television(lab: String) -> (mpsc::Sender<Command>, mpsc::Receiver<TvEvent>) {
     let settings = Settings {
-        control: Control::Lab(lab.tv_url()),
+        control: Control::Lab(lab),
         display: Display::Driver,
         speaker: Speaker::Tv,
         ring_volume: 70,
@@ -51,8 +57,7 @@ async fn just_started(page: u16) -> House {
     let opened = tv::open(&settings).unwrap();
     // Only its memory is used.
     let (memory, _) = Headless::new();
-    let (commands, events) = tv::spawn(tv::Config::default(), opened.driver, memory.memory());
-    House { lab, commands, events }
+    tv::spawn(tv::Config::default(), opened.driver, memory.memory())
 }
 
 async fn lab(page: u16) -> Lab {
@@ -151,21 +156,7 @@ async fn a_lab_that_is_started_again_shows_the_dialog_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_lab_the_television_does_not_answer_and_nothing_hangs() {
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let settings = Settings {
-        control: Control::Lab(format!("ws://{unused}/tv/box")),
-        display: Display::Driver,
-        speaker: Speaker::Tv,
-        ring_volume: 70,
-        keymap: None,
-        wanted: Default::default(),
-        remotes: None,
-        font: String::new(),
-        locale: String::new(),
-        time_zone: String::new(),
-    };
-    let opened = tv::open(&settings).unwrap();
-    let (memory, _) = Headless::new();
-    let (commands, mut events) = tv::spawn(tv::Config::default(), opened.driver, memory.memory());
+    let (commands, mut events) = television(format!("ws://{unused}/tv/box"));
     commands.send(Command::Wake(CallId(1))).await.unwrap();
     commands.send(Command::Show(ringing())).await.unwrap();
     let mut seen = Vec::new();

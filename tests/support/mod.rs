@@ -1,6 +1,7 @@
 //! What tests share: what they run against, and what they look with.
 
 pub mod browser;
+pub mod cable;
 pub mod coturn;
 pub mod echo;
 pub mod house;

@@ -103,7 +103,13 @@ async fn run(pc: String, making: Making, mut orders: mpsc::Receiver<Order>) {
             }
         }
         let word = match order {
-            Order::Task(task) => carry_out(&peer, task).await,
+            Order::Task(task) => {
+                let (what, begun) = (name(&task), std::time::Instant::now());
+                log::debug!("peer connection {pc}: {what}");
+                let word = carry_out(&peer, task).await;
+                log::debug!("peer connection {pc}: {what} took {} ms", begun.elapsed().as_millis());
+                word
+            }
             Order::Present(track) => {
                 if let Err(error) = peer.present(&track).await {
                     log::warn!(MESSAGE_ID = crate::journal::messages::STREAM_FAILED.id; "a track of the caller cannot be presented: {error}");
@@ -142,6 +148,16 @@ async fn carry_out(peer: &Peer, task: Task) -> Option<PeerWord> {
             }
             None
         }
+    }
+}
+
+fn name(task: &Task) -> &'static str {
+    match task {
+        Task::Offer { restart: false } => "an offer",
+        Task::Offer { restart: true } => "an offer of another path",
+        Task::AcceptOffer { .. } => "an answer",
+        Task::AcceptAnswer { .. } => "the far side's answer",
+        Task::AddCandidate { .. } => "a candidate of the far side",
     }
 }
 

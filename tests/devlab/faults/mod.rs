@@ -78,12 +78,16 @@ async fn try_all(cases: &[&Case], place: Place) {
     assert!(failed.is_empty(), "not as they should be: {failed:#?}");
 }
 
-/// Those that DEVLAB_FAULT asks for: `each` kind once, or whose name contains one of its parts; without it all.
+/// Those that DEVLAB_FAULT asks for: `each` kind once, or whose name contains one of its parts; without it all. A part that
+/// no fault's name contains is a mistake.
 async fn faults_of(place: Place) {
     let only = std::env::var("DEVLAB_FAULT").unwrap_or_default();
-    let wanted = |case: &&Case| {
-        let name = format!("{:?} {:?}", case.kind, case.moment);
-        if only == "each" { OF_EACH_KIND.contains(&(case.kind, case.moment)) } else { only.split(',').any(|only| name.contains(only)) }
+    let is_called = |case: &Case, part: &str| format!("{:?} {:?}", case.kind, case.moment).contains(part);
+    let unknown: Vec<_> = only.split(',').filter(|part| *part != "each" && !TABLE.iter().any(|case| is_called(case, part))).collect();
+    assert_eq!(unknown, [""; 0], "no fault is called so");
+    let wanted = |case: &&Case| match only.as_str() {
+        "each" => OF_EACH_KIND.contains(&(case.kind, case.moment)),
+        only => only.split(',').any(|part| is_called(case, part)),
     };
     try_all(&TABLE.iter().filter(|case| case.kind.place() == place).filter(wanted).collect::<Vec<_>>(), place).await;
 }
