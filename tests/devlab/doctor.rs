@@ -1,26 +1,25 @@
 //! `residentctl doctor` on real devices: it finds them well, and each of them broken.
 
-use crate::guest::{CAMERA, camera_fault, display_cable, is_guest, packaged, usb_cable};
+use crate::guest::{self, CAMERA, camera_fault, display_cable, is_guest, packaged, usb_cable};
+use crate::service::Service;
+use residentd_lab::{Lab, Options};
 use serde_json::Value;
 use std::process::Command;
 
 const DEVICES: [&str; 4] = ["camera", "microphone", "speaker", "display"];
 
 fn examine() -> Value {
+    let camera = format!("media.camera={CAMERA}");
+    let sound = ["media.microphone=plughw:CARD=Loopback,DEV=1", "media.speaker=plughw:CARD=Loopback,DEV=0"];
+    doctor(&DEVICES, &[&camera, sound[0], sound[1], "media.size=640x360"])
+}
+
+fn doctor(only: &[&str], settings: &[&str]) -> Value {
     is_guest();
     let mut command = Command::new(if packaged() { "/usr/bin/residentctl" } else { env!("CARGO_BIN_EXE_residentctl") });
     command.args(["--config", "/dev/null", "--socket", "/nonexistent", "doctor", "--json"]);
-    for device in DEVICES {
-        command.args(["--only", device]);
-    }
-    for setting in [
-        &format!("media.camera={CAMERA}"),
-        "media.microphone=plughw:CARD=Loopback,DEV=1",
-        "media.speaker=plughw:CARD=Loopback,DEV=0",
-        "media.size=640x360",
-    ] {
-        command.args(["--set", setting]);
-    }
+    command.args(only.iter().flat_map(|check| ["--only", check]));
+    command.args(settings.iter().flat_map(|setting| ["--set", setting]));
     let output = command.output().unwrap();
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)))
 }
@@ -69,4 +68,38 @@ fn doctor_finds_a_camera_that_stalls() {
     let report = examine();
     camera_fault("stall", 0);
     assert_eq!(works(&report), [false, false, true, true], "{report:#}");
+}
+
+/// Verdict, words and next step about the unit.
+fn unit() -> [String; 3] {
+    let report = doctor(&["unit"], &[]);
+    ["verdict", "says", "next"].map(|field| report["findings"][0][field].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn doctor_finds_a_unit_that_is_weakened_was_restarted_or_is_stopped() {
+    let lab = Lab::start(Options::default()).await.unwrap();
+    let service = Service::start(&lab, "media.camera = \"none\"\nmedia.microphone = \"none\"\ntv.driver = \"none\"\ntv.sink = \"none\"\n");
+    let [verdict, says, _] = unit();
+    assert!(verdict != "failure" && says.starts_with("active, 0 restarts, exposure 1."), "{verdict}: {says}");
+
+    let weaker = std::path::Path::new("/run/systemd/system/residentd.service.d");
+    std::fs::create_dir_all(weaker).unwrap();
+    std::fs::write(weaker.join("weaker.conf"), "[Service]\nUser=root\nProtectSystem=no\nCapabilityBoundingSet=~\nSystemCallFilter=\n")
+        .unwrap();
+    guest::run("systemctl", &["daemon-reload"]);
+    let weakened = unit();
+    std::fs::remove_dir_all(weaker).unwrap();
+    guest::run("systemctl", &["daemon-reload"]);
+    assert!(weakened[0] == "warning" && weakened[2].contains("a drop-in weakens it"), "{weakened:?}");
+
+    guest::run("systemctl", &["kill", "--signal=KILL", "residentd"]);
+    guest::until("another daemon", || service.was_restarted() && service.property("ActiveState") == "active");
+    let [verdict, says, next] = unit();
+    assert!(verdict == "warning" && says.contains("1 restarts") && next.contains("journalctl"), "{verdict}: {says}: {next}");
+
+    guest::run("systemctl", &["stop", "residentd"]);
+    let [verdict, says, next] = unit();
+    assert!(verdict == "failure" && says.contains("inactive") && next.contains("systemctl start"), "{verdict}: {says}: {next}");
 }

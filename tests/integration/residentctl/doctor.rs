@@ -5,6 +5,7 @@ use crate::support::coturn;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Output;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Findings of `doctor` by name. Of the devices none: those of the machine that tests run on are nobody's business.
 async fn doctor(settings: &[String], only: &[&str]) -> (Value, Output) {
@@ -64,12 +65,14 @@ async fn doctor_says_which_part_of_the_relay_is_broken_and_the_others_are_seen_a
     ]);
     // Without the authority the certificate of the relay is a stranger's.
     let (_lab, settings) = platform(ice, "password", &dir).await;
-    let (report, output) = doctor(&settings, &["rooms", "turn-udp", "turn-tcp", "turn-tls"]).await;
-    assert_eq!(verdicts(&report, &["rooms", "turn-udp", "turn-tcp", "turn-tls"]), ["ok", "failure", "failure", "failure"], "{report:#}");
+    let all = ["rooms", "turn-udp", "turn-tcp", "turn-tls", "bandwidth"];
+    let (report, output) = doctor(&settings, &all).await;
+    assert_eq!(verdicts(&report, &all), ["ok", "failure", "failure", "failure", "failure"], "{report:#}");
     let says = |name: &str| finding(&report, name)["says"].as_str().unwrap().to_owned();
     assert!(says("turn-udp").contains("user name or password"), "{}", says("turn-udp"));
     assert!(says("turn-tcp").contains("no connection"), "{}", says("turn-tcp"));
     assert!(says("turn-tls").contains("certificate"), "{}", says("turn-tls"));
+    assert!(finding(&report, "bandwidth")["next"].as_str().unwrap().contains("no relay works"), "{report:#}");
     assert_eq!(output.status.code(), Some(1));
     assert!(!text(&output).contains(coturn::PASSWORD));
 }
@@ -124,4 +127,31 @@ async fn doctor_sees_a_broken_box_as_well() {
     let (report, _) = doctor(&["call.ring=1".to_owned()], &["configuration", "rest", "camera", "memory"]).await;
     assert_eq!(verdicts(&report, &["configuration", "rest", "camera"]), ["failure", "skipped", "skipped"], "{report:#}");
     assert_ne!(finding(&report, "memory")["verdict"], "skipped", "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doctor_finds_missing_plugins_and_a_daemon_of_another_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("s.sock");
+    let older = tokio::net::UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut asked, _)) = older.accept().await {
+            let body = r#"{"version": "0.0.1", "phase": "idle", "lines": {"chatta": {"state": "online"}}}"#;
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = asked.read(&mut [0; 4096]).await;
+            let _ = asked.write_all((head + body).as_bytes()).await;
+        }
+    });
+    let mut command = command(&socket, &["doctor", "--json", "--only", "versions", "--only", "gstreamer"]);
+    // A box whose firmware has GStreamer's library and none of its plugins.
+    let plugins = dir.path().join("plugins");
+    std::fs::create_dir(&plugins).unwrap();
+    command.env("GST_PLUGIN_SYSTEM_PATH_1_0", &plugins).env("GST_REGISTRY", dir.path().join("registry.bin"));
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("doctor does not end").unwrap();
+    let report = json(&output);
+    assert_eq!(verdicts(&report, &["versions", "gstreamer"]), ["warning", "failure"], "{report:#}");
+    assert!(finding(&report, "versions")["says"].as_str().unwrap().contains("0.0.1"), "{report:#}");
+    let missing = finding(&report, "gstreamer");
+    assert!(missing["says"].as_str().unwrap().contains("opusenc") && missing["next"].as_str().unwrap().contains("plugins"), "{report:#}");
 }
