@@ -130,7 +130,9 @@ async fn direct(config: &PeerConfig, near: &Session, far: &Session) -> Result<[(
                 match event {
                     PeerEvent::Candidate(line) => drop(other.add_candidate(&line, Some("0")).await),
                     PeerEvent::Track { id, .. } => drop(own.present(&id).await),
-                    PeerEvent::Failed(why) => log::warn!(MESSAGE_ID = crate::journal::messages::STREAM_FAILED.id; "{why}"),
+                    PeerEvent::Failed(why) | PeerEvent::Broken(why) => {
+                        log::warn!(MESSAGE_ID = crate::journal::messages::STREAM_FAILED.id; "{why}")
+                    }
                     _ => {}
                 }
             }

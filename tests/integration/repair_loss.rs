@@ -10,14 +10,25 @@ const VP8: u8 = 96;
 const VP8_REPAIRS: u8 = 97;
 const BITRATE: u64 = 1_000_000;
 
-async fn call_over(weather: Weather, bitrate: u64) -> (Side, Side, Link) {
+/// Agreed on each other, with a link between them that nothing has passed yet: it needs [`meet`].
+async fn over(weather: Weather, bitrate: u64) -> (Side, Side, Link, [String; 2]) {
     let mut a = Side::new("a", config(&[Codec::Vp8]), bitrate, true).await;
     let mut b = Side::new("b", config(&[Codec::Vp8]), bitrate, true).await;
     negotiate(&mut a, &mut b, false).await;
     let (of_a, of_b) = (a.candidates().await.remove(0), b.candidates().await.remove(0));
     let link = Link::between([address(&of_a), address(&of_b)], weather).await;
-    b.peer.add_candidate(&moved(&of_a, link.faces[0]), Some("0")).await.unwrap();
-    a.peer.add_candidate(&moved(&of_b, link.faces[1]), Some("0")).await.unwrap();
+    let faces = [moved(&of_a, link.faces[0]), moved(&of_b, link.faces[1])];
+    (a, b, link, faces)
+}
+
+async fn meet(a: &Side, b: &Side, faces: [String; 2]) {
+    b.peer.add_candidate(&faces[0], Some("0")).await.unwrap();
+    a.peer.add_candidate(&faces[1], Some("0")).await.unwrap();
+}
+
+async fn call_over(weather: Weather, bitrate: u64) -> (Side, Side, Link) {
+    let (mut a, mut b, link, faces) = over(weather, bitrate).await;
+    meet(&a, &b, faces).await;
     a.connected().await;
     b.connected().await;
     flowing(&a, &b).await;
@@ -156,6 +167,18 @@ async fn a_cut_of_ten_seconds_is_told_and_survived() {
     b.connected().await;
     flowing(&a, &b).await;
     assert!(b.seen.pictures.lock().unwrap().values().rev().take(100).any(|picture| picture.key), "it goes on with a key frame");
+    a.peer.close().await;
+    b.peer.close().await;
+}
+
+/// The crate gives up such a handshake after nine seconds, and its driver with it: an ICE restart would change nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_is_never_answered_is_told_as_the_end() {
+    let (mut a, b, link, faces) = over(Weather::fair(Duration::from_millis(5)), BITRATE).await;
+    link.without_handshake();
+    meet(&a, &b, faces).await;
+    a.event(|event| matches!(event, PeerEvent::Broken(why) if why.contains("stopped by itself"))).await;
+    assert!(a.peer.offer(true).await.is_err());
     a.peer.close().await;
     b.peer.close().await;
 }

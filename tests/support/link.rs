@@ -54,6 +54,7 @@ struct Way {
     weather: Mutex<Weather>,
     passed: Passed,
     cut: AtomicBool,
+    no_handshake: AtomicBool,
 }
 
 /// Ends when dropped.
@@ -81,6 +82,7 @@ impl Link {
                 weather: Mutex::new(weather),
                 passed: Passed { carried: AtomicU64::new(0), lost: Mutex::new([0; 128]) },
                 cut: AtomicBool::new(false),
+                no_handshake: AtomicBool::new(false),
             })
         };
         let ways = [way(), way()];
@@ -98,6 +100,11 @@ impl Link {
 
     pub fn cut(&self, cut: bool) {
         self.ways.iter().for_each(|way| way.cut.store(cut, Ordering::Relaxed));
+    }
+
+    /// Lets pass everything but DTLS (RFC 7983: first byte 20 to 63).
+    pub fn without_handshake(&self) {
+        self.ways.iter().for_each(|way| way.no_handshake.store(true, Ordering::Relaxed));
     }
 
     /// From the first to the second (`0`) or back (`1`).
@@ -128,6 +135,7 @@ async fn carry(from: Arc<UdpSocket>, out: Arc<UdpSocket>, to: SocketAddr, way: A
                     burst = weather.burst;
                 }
                 let mut lost = way.cut.load(Ordering::Relaxed) || burst > 0;
+                lost |= way.no_handshake.load(Ordering::Relaxed) && (20..=63).contains(&buffer[0]);
                 burst = burst.saturating_sub(1);
                 let mut due = now + weather.delay;
                 if let Some((rate, wait)) = weather.pipe {

@@ -418,7 +418,6 @@ async fn watch_transport(
     let Some(track) = tracks.first() else { return };
     while let Some(Some(_)) = end.run_until_cancelled(track.poll()).await {}
     if !end.is_cancelled() {
-        log::error!(MESSAGE_ID = crate::journal::messages::DEFECT.id; "the network part of the peer connection stopped by itself");
-        events.failed();
+        events.broken();
     }
 }

@@ -96,6 +96,15 @@ impl Events {
         self.tell(PeerEvent::Failed(reason));
     }
 
+    /// The crate's driver has stopped by itself.
+    pub(super) fn broken(&self) {
+        self.connected.send_replace(false);
+        self.progress().state = "failed";
+        let why = "the network part of the peer connection stopped by itself; report this with the log";
+        log::error!(MESSAGE_ID = crate::journal::messages::DEFECT.id; "{why}");
+        self.tell(PeerEvent::Broken(why.to_owned()));
+    }
+
     fn reason(&self, progress: &Progress) -> String {
         let troubles = self.troubles.text();
         match (troubles, self.relay_only && !progress.relayed) {

@@ -108,6 +108,8 @@ pub enum PeerEvent {
     /// The connection was lost for longer, or could never be made: one line that says what is known about why. An ICE
     /// restart may still bring it back.
     Failed(String),
+    /// It is dead, and no ICE restart brings it back: why.
+    Broken(String),
     /// The far side has a track. Nothing of it is decoded before [`Peer::present`].
     Track {
         /// Its id: second token of `a=msid`.

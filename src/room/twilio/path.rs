@@ -44,6 +44,11 @@ impl Path {
         }
     }
 
+    /// Whether nothing is expected of it.
+    pub fn is_idle(&self) -> bool {
+        self.condition == Condition::Idle
+    }
+
     /// Media can flow.
     pub fn connected(&mut self) {
         *self = Path { condition: Condition::Connected, ..Path::default() };

@@ -168,6 +168,7 @@ fn word(event: PeerEvent) -> Option<PeerWord> {
         PeerEvent::Connected => PeerWord::Connected,
         PeerEvent::Disconnected => PeerWord::Disconnected,
         PeerEvent::Failed(why) => PeerWord::Failed(why),
+        PeerEvent::Broken(why) => PeerWord::Broken(why),
         PeerEvent::Track { id, kind } => PeerWord::Track { id, kind },
         PeerEvent::Closed => return None,
     })

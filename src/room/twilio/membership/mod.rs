@@ -112,6 +112,8 @@ pub enum PeerWord {
     Disconnected,
     /// Lost, or never made.
     Failed(String),
+    /// Dead: no other path will bring it back.
+    Broken(String),
     /// The far side has a track.
     Track {
         /// Second token of its `a=msid`.
@@ -299,6 +301,13 @@ impl Membership {
             PeerWord::Connected => connection.path.connected(),
             PeerWord::Disconnected => connection.path.disconnected(now),
             PeerWord::Failed(why) => connection.path.failed(now, why),
+            PeerWord::Broken(why) => {
+                connection.path.failed(now, why.clone());
+                let others_serve = |(id, other): (&String, &Connection)| id != pc && !other.path.is_idle();
+                if !self.connections[pc].path.is_idle() && !self.connections.iter().any(others_serve) {
+                    return self.fail(now, why);
+                }
+            }
             PeerWord::Track { id, kind } => self.roster.track(pc, id, kind),
             PeerWord::Refused(why) if self.stage == Stage::Offering => return self.fail(now, why),
             PeerWord::Refused(why) => {

@@ -127,6 +127,7 @@ impl Dice {
                 let word = match self.up_to(9) {
                     0 => PeerWord::Connected,
                     1 => PeerWord::Disconnected,
+                    2 if self.up_to(8) == 0 => PeerWord::Broken("x".into()),
                     2 => PeerWord::Failed("x".into()),
                     3 => PeerWord::Track { id: "their-audio".into(), kind: Kind::Audio },
                     4 => PeerWord::Candidate(format!("candidate:{} ufrag", self.up_to(300))),

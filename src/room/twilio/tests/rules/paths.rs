@@ -47,6 +47,19 @@ fn media_that_does_not_come_back_is_given_up_after_30_seconds() {
 }
 
 #[test]
+fn a_call_whose_only_connection_is_dead_ends_at_once_and_an_unused_one_may_die() {
+    let (mut room, pc) = call();
+    room.peer(&pc, PeerWord::Broken("it stopped".into()));
+    assert!(failed(&room).unwrap().contains("it stopped"));
+    assert!(room.bodies("disconnect").len() == 1 && room.done);
+
+    let mut room = Fixture::joined(Some("carer"), json!({}));
+    let unused = room.first();
+    room.peer(&unused, PeerWord::Broken("it stopped".into()));
+    assert!(failed(&room).is_none() && !room.done);
+}
+
+#[test]
 fn a_restart_waits_for_signalling_and_then_comes_at_once() {
     let (mut room, pc) = call();
     room.peer(&pc, PeerWord::Disconnected);
