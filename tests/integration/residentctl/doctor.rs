@@ -59,15 +59,16 @@ async fn doctor_says_which_part_of_the_relay_is_broken_and_the_others_are_seen_a
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let with = |url: String, credential: &str| serde_json::json!({"urls": [url], "username": coturn::USER, "credential": credential});
     let ice = serde_json::json!([
+        {"urls": [format!("stun:127.0.0.1:{nobody}")]},
         with(format!("turn:127.0.0.1:{}?transport=udp", coturn.port), "wrong"),
         with(format!("turn:127.0.0.1:{nobody}?transport=tcp"), coturn::PASSWORD),
         with(format!("turns:localhost:{}?transport=tcp", coturn.tls_port), coturn::PASSWORD),
     ]);
     // Without the authority the certificate of the relay is a stranger's.
     let (_lab, settings) = platform(ice, "password", &dir).await;
-    let all = ["rooms", "turn-udp", "turn-tcp", "turn-tls", "bandwidth"];
+    let all = ["rooms", "stun", "turn-udp", "turn-tcp", "turn-tls", "bandwidth"];
     let (report, output) = doctor(&settings, &all).await;
-    assert_eq!(verdicts(&report, &all), ["ok", "failure", "failure", "failure", "failure"], "{report:#}");
+    assert_eq!(verdicts(&report, &all), ["ok", "failure", "failure", "failure", "failure", "failure"], "{report:#}");
     let says = |name: &str| finding(&report, name)["says"].as_str().unwrap().to_owned();
     assert!(says("turn-udp").contains("user name or password"), "{}", says("turn-udp"));
     assert!(says("turn-tcp").contains("no connection"), "{}", says("turn-tcp"));
