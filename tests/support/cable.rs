@@ -6,6 +6,7 @@
 use rustix::fd::AsFd;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where the lab is to the box.
 pub const HERE: &str = "10.77.0.1";
@@ -37,7 +38,9 @@ pub fn with_a_cable<F: Future<Output = ()>>(test: impl FnOnce(Cable) -> F + Send
 
 impl Cable {
     fn new() -> Cable {
-        let number = std::process::id();
+        // Under `cargo test` several tests are one process.
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = format!("{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let cable = Cable { here: format!("residentd-here-{number}"), there: format!("residentd-there-{number}") };
         let (here, there) = (&cable.here, &cable.there);
         for step in [
