@@ -30,17 +30,16 @@ use screen::Screen;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// For jobs that are left when the report is there: those that close a device in good order take less.
+const LEFT: Duration = Duration::from_millis(200);
 
 /// The whole program.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut screen = Screen::new(arguments.json);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let ended = match runtime {
-        Ok(runtime) => runtime.block_on(run(arguments, &mut screen)),
-        Err(e) => Err(Failure::new(Exit::Failed, format!("no runtime: {e}"))),
-    };
-    let exit = ended.unwrap_or_else(|failure| {
+    let exit = carry_out(run(arguments, &mut screen)).unwrap_or_else(|failure| {
         if screen.json {
             screen.value(&json!({ "error": failure.says, "exit": failure.exit.code() }), false);
         } else {
@@ -49,6 +48,15 @@ pub fn main() -> ExitCode {
         failure.exit
     });
     exit.into()
+}
+
+/// Runs a command to its end. A driver that hangs keeps its thread for ever, but not the program: the kernel closes the device with it.
+fn carry_out(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(Exit::Failed, format!("no runtime: {e}")))?;
+    let ended = runtime.block_on(command);
+    runtime.shutdown_timeout(LEFT);
+    ended
 }
 
 async fn run(arguments: Arguments, screen: &mut Screen) -> Result<Exit, Failure> {
@@ -101,4 +109,25 @@ async fn log_level(screen: &mut Screen, daemon: &Daemon, level: Option<&str>) ->
         screen.line(now["level"].as_str().unwrap_or("unknown"));
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_job_that_never_ends_does_not_keep_the_program() {
+        let (plug, device) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let ended = carry_out(async move {
+                tokio::task::spawn_blocking(move || device.recv());
+                Ok(Exit::Done)
+            });
+            tell.send(ended.is_ok())
+        });
+        assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(true), "it waits for the job");
+        drop(plug);
+    }
 }
