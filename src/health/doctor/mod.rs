@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -133,17 +134,19 @@ const LONGEST: Duration = Duration::from_secs(50);
 
 /// Examines what `wanted` says; findings come as they are made, in any order. Ends when all are told.
 pub async fn examine(patient: Patient, wanted: impl Fn(&str) -> bool, found: mpsc::Sender<Finding>) {
+    carry_out(plan(&Arc::new(patient)).into_iter().filter(|planned| wanted(planned.name)), found).await;
+}
+
+async fn carry_out(checks: impl Iterator<Item = Planned>, found: mpsc::Sender<Finding>) {
     let mut running = tokio::task::JoinSet::new();
     let began = Instant::now();
-    for planned in plan(&Arc::new(patient)) {
-        if !wanted(planned.name) {
-            continue;
-        }
+    for planned in checks {
         let found = found.clone();
         running.spawn(async move {
             let deadline = planned.deadline.min(LONGEST);
-            // A task of its own: its panic is a finding about us, not the end of the examination.
-            let check = tokio::time::timeout(deadline, tokio::spawn(planned.check));
+            // A task of its own: its panic is a finding about us, not the end of the examination. One that is late is abandoned,
+            // and gives back what others wait for.
+            let check = tokio::time::timeout(deadline, AbortOnDropHandle::new(tokio::spawn(planned.check)));
             let outcome = match check.await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(broken)) => Outcome::failure(format!("the check itself broke: {broken}"), "report this, with residentctl bugreport"),
