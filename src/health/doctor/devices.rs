@@ -44,8 +44,9 @@ pub(super) fn plan(patient: &Arc<Patient>) -> Vec<Planned> {
             .await
         })
     };
+    let examined = patient.clone();
     vec![
-        planned("gstreamer", 30, HANGS, blocking(elements)),
+        planned("gstreamer", 30, HANGS, blocking(move || elements(examined.config.as_ref().ok()))),
         // Whoever hangs leaves the next ones the time that they usually take.
         device("camera", 40, camera),
         device("microphone", 45, microphone),
@@ -76,31 +77,79 @@ fn busy(patient: &Patient) -> bool {
     patient.call.is_cancelled() || phase.is_some_and(|phase| !matches!(phase, "idle" | "message" | "stopped"))
 }
 
-/// Elements without which there is no call; of those on one line, any will do.
-const ELEMENTS: &[&[&str]] = &[
-    &["opusenc"],
-    &["opusdec"],
-    &["rtpopuspay"],
-    &["x264enc", "v4l2h264enc", "openh264enc", "vp8enc"],
-    &["avdec_h264", "v4l2h264dec", "openh264dec", "v4l2slh264dec"],
-    &["vp8dec"],
-    &["rtph264pay", "rtpvp8pay"],
-    &["videoconvert"],
-    &["audioresample"],
-    &["jpegdec"],
-    &["alsasrc"],
+/// When an element is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    /// The camera is one of the kernel's.
+    Camera,
+    TestPicture,
+    Microphone,
+    TestTone,
+    /// `tv.sink` says so.
+    Sink(&'static str),
+}
+
+/// What the daemon's pipelines are made of; of those on one line, any will do.
+const ELEMENTS: &[(When, &[&str])] = &[
+    (When::Always, &["appsrc"]),
+    (When::Always, &["appsink"]),
+    (When::Always, &["capsfilter"]),
+    (When::Always, &["queue"]),
+    (When::Always, &["audioconvert"]),
+    (When::Always, &["audioresample"]),
+    (When::Always, &["videoconvert"]),
+    (When::Always, &["videorate"]),
+    (When::Always, &["videoscale"]),
+    (When::Always, &["rtpjitterbuffer"]),
+    (When::Always, &["opusenc"]),
+    (When::Always, &["opusdec"]),
+    (When::Always, &["rtpopuspay"]),
+    (When::Always, &["rtpopusdepay"]),
+    (When::Always, &["x264enc", "v4l2h264enc", "openh264enc", "vp8enc"]),
+    (When::Always, &["h264parse"]),
+    (When::Always, &["avdec_h264", "v4l2h264dec", "openh264dec"]),
+    (When::Always, &["rtph264pay"]),
+    (When::Always, &["rtph264depay"]),
+    (When::Always, &["vp8dec"]),
+    (When::Always, &["rtpvp8pay"]),
+    (When::Always, &["rtpvp8depay"]),
+    (When::Camera, &["jpegdec"]),
+    (When::TestPicture, &["videotestsrc"]),
+    (When::Microphone, &["alsasrc"]),
+    (When::TestTone, &["audiotestsrc"]),
+    (When::Sink("kms"), &["kmssink"]),
+    (When::Sink("window"), &["waylandsink", "ximagesink", "autovideosink"]),
+    (When::Sink("driver"), &["jpegenc"]),
+    (When::Sink("none"), &["fakesink"]),
 ];
 
-fn elements() -> Outcome {
+/// Without a configuration, only what every box needs is.
+fn needed(when: When, config: Option<&Config>) -> bool {
+    let media = config.and_then(|config| daemon::media(config).ok());
+    let camera = |is: fn(&CameraSource) -> bool| media.as_ref().is_some_and(|media| is(&media.camera));
+    let microphone = |is: fn(&MicrophoneSource) -> bool| media.as_ref().is_some_and(|media| is(&media.microphone));
+    match when {
+        When::Always => true,
+        When::Camera => camera(|camera| matches!(camera, CameraSource::Auto | CameraSource::V4l2(_))),
+        When::TestPicture => camera(|camera| *camera == CameraSource::Test),
+        When::Microphone => microphone(|microphone| matches!(microphone, MicrophoneSource::Alsa(_))),
+        When::TestTone => microphone(|microphone| *microphone == MicrophoneSource::Test),
+        When::Sink(sink) => config.is_some_and(|config| config.text("tv.sink") == sink),
+    }
+}
+
+fn elements(config: Option<&Config>) -> Outcome {
     if let Err(e) = gstreamer() {
         return Outcome::failure(e.0, "reinstall GStreamer, and delete ~/.cache/gstreamer-1.0");
     }
     let there = |name: &&str| ::gstreamer::ElementFactory::find(name).is_some();
-    let missing: Vec<String> = ELEMENTS.iter().filter(|any| !any.iter().any(there)).map(|any| any.join(" or ")).collect();
+    let lacking = ELEMENTS.iter().filter(|(when, any)| needed(*when, config) && !any.iter().any(there));
+    let missing: Vec<String> = lacking.map(|(_, any)| any.join(" or ")).collect();
     if missing.is_empty() {
         Outcome::ok("every element that a call needs is there")
     } else {
-        let next = "install the plugins: gstreamer1.0-plugins-{base,good,bad,ugly}, gstreamer1.0-libav, gstreamer1.0-alsa";
+        let next = "install the plugins: gstreamer1.0-plugins-{base,good,bad,ugly}, gstreamer1.0-libav, gstreamer1.0-alsa, gstreamer1.0-x";
         Outcome::failure(format!("missing: {}", missing.join(", ")), next)
     }
 }
@@ -232,6 +281,7 @@ mod tests {
     use super::*;
     use crate::config::Sources;
     use serde_json::json;
+    use std::collections::BTreeSet;
     use tokio_util::sync::CancellationToken;
 
     fn config(flags: &[&str]) -> Config {
@@ -276,6 +326,62 @@ mod tests {
         let hangs = ("camera", Verdict::Failure, "no result within 1 s".to_owned());
         let well = |name| (name, Verdict::Ok, "camera".to_owned());
         assert_eq!(told, [hangs, well("microphone"), well("speaker")]);
+    }
+
+    /// What the program's files say, without their tests.
+    fn sources(folder: &Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            let name = entry.file_name().into_string().unwrap();
+            if path.is_dir() && name != "tests" {
+                sources(&path, text);
+            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+                let file = std::fs::read_to_string(path).unwrap();
+                *text += file.split("#[cfg(test)]\nmod ").next().unwrap();
+            }
+        }
+    }
+
+    /// Elements in descriptions of pipelines: a name behind a link, or one that begins a text and has a link or a property behind it.
+    fn described(text: &str) -> BTreeSet<&str> {
+        let words: Vec<&str> = text.split_whitespace().filter(|word| *word != "\\").collect();
+        let is_property = |word: &str| {
+            word.split_once('=').is_some_and(|(key, _)| !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+        };
+        words
+            .windows(3)
+            .filter(|w| w[0] == "!" || (w[1].starts_with('"') && (w[2].starts_with('!') || is_property(w[2]))))
+            .map(|w| w[1].trim_matches(['"', ',', ';', ')']))
+            .filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
+            .collect()
+    }
+
+    #[test]
+    fn every_element_of_a_pipeline_is_looked_for() {
+        let mut text = String::new();
+        sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut text);
+        let found = described(&text);
+        for known in ["appsrc", "h264parse", "kmssink", "jpegdec", "rtph264pay", "openh264dec", "fakesink"] {
+            assert!(found.contains(known), "{known} is not seen in the sources: {found:?}");
+        }
+        let listed: Vec<&str> = ELEMENTS.iter().flat_map(|(_, any)| any.iter().copied()).collect();
+        let forgotten: Vec<_> = found.iter().filter(|name| !listed.contains(name)).collect();
+        assert!(forgotten.is_empty(), "not in ELEMENTS: {forgotten:?}");
+    }
+
+    #[test]
+    fn elements_are_needed_where_the_configuration_uses_them() {
+        let needs = |flags: &[&str]| {
+            let config = config(flags);
+            move |name: &str| ELEMENTS.iter().any(|(when, any)| any.contains(&name) && needed(*when, Some(&config)))
+        };
+        let usual = needs(&[]);
+        assert!(["kmssink", "jpegdec", "alsasrc", "vp8dec"].iter().all(|name| usual(name)));
+        assert!(!["videotestsrc", "audiotestsrc", "ximagesink", "jpegenc"].iter().any(|name| usual(name)));
+        let bare = needs(&["media.camera=test", "media.microphone=test", "tv.sink=none"]);
+        assert!(["videotestsrc", "audiotestsrc", "fakesink", "vp8dec"].iter().all(|name| bare(name)));
+        assert!(!["kmssink", "jpegdec", "alsasrc"].iter().any(|name| bare(name)));
+        assert!(ELEMENTS.iter().all(|(when, _)| needed(*when, None) == (*when == When::Always)));
     }
 
     #[test]
