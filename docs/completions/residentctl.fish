@@ -138,7 +138,7 @@ complete -c residentctl -n "__fish_residentctl_using_subcommand provision" -l se
 complete -c residentctl -n "__fish_residentctl_using_subcommand provision" -l no-check -d 'Do not ask the platform first'
 complete -c residentctl -n "__fish_residentctl_using_subcommand provision" -l no-restart -d 'Do not restart the daemon'
 complete -c residentctl -n "__fish_residentctl_using_subcommand provision" -l json -d 'Print JSON instead of text'
-complete -c residentctl -n "__fish_residentctl_using_subcommand provision" -s h -l help -d 'Print help'
+complete -c residentctl -n "__fish_residentctl_using_subcommand provision" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c residentctl -n "__fish_residentctl_using_subcommand doctor" -l only -d 'Only this check (may be given more than once)' -r -f -a "configuration\t''
 daemon\t''
 unit\t''

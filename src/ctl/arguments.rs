@@ -63,6 +63,8 @@ pub enum Command {
         level: Option<String>,
     },
     /// Make this box a resident's: check the account at the platform, write credential and configuration, restart.
+    ///
+    /// A sealed credential (systemd-creds) of an earlier resident would count before the one that is written: it is renamed to NAME.old.
     Provision(Box<super::provision::Wish>),
     /// Check everything a call needs, and say what to do where something is not well. Takes under a minute.
     ///

@@ -1,5 +1,6 @@
 //! `provision`: makes a box somebody's. What is given is checked at the platform first; only then the credential (0600,
-//! root's) and a drop-in of the configuration are written, each in one step, and the daemon is restarted.
+//! root's) and a drop-in of the configuration are written, each in one step, and the daemon is restarted. A sealed credential of an earlier
+//! resident would count before them: it is set aside.
 
 #![allow(rustdoc::bare_urls, reason = "these words are the help's and the man page's, too")]
 
@@ -107,10 +108,12 @@ pub async fn run(screen: &mut Screen, daemon: &Daemon, wish: Wish, flags: Vec<St
     given.extend(["line.chatta.password_file=\"\"", "line.chatta.token_file=\"\""].map(str::to_owned));
     given.extend(flags);
     let config = effective(&given, user.is_some())?;
+    let root = wish.root.clone().unwrap_or_else(|| "/".into());
+    refuse_what_stays_sealed(&root)?;
 
     let who = if wish.no_check { None } else { Some(check(screen, &config, &user, &secrets).await?) };
-    let root = wish.root.clone().unwrap_or_else(|| "/".into());
     let files = write(&root, &config, &secrets)?;
+    let aside = set_aside(&root)?;
     let online = match &wish.root {
         None if !wish.no_restart => restart(screen, daemon).await?,
         _ => None,
@@ -119,7 +122,7 @@ pub async fn run(screen: &mut Screen, daemon: &Daemon, wish: Wish, flags: Vec<St
         let who = who.map(
             |w| json!({ "username": w.username(), "resident": w.resident(), "customer": w.customer(), "set_top_box": w.set_top_box() }),
         );
-        screen.value(&json!({ "account": who, "written": files, "online": online }), true);
+        screen.value(&json!({ "account": who, "written": files, "set_aside": aside, "online": online }), true);
         return Ok(if online == Some(false) { Exit::Failed } else { Exit::Done });
     }
     if let Some(who) = who {
@@ -127,6 +130,9 @@ pub async fn run(screen: &mut Screen, daemon: &Daemon, wish: Wish, flags: Vec<St
     }
     for file in &files {
         screen.line(&format!("written: {}", file.display()));
+    }
+    for file in &aside {
+        screen.line(&format!("set aside: {}, for a sealed credential counts before what is written now", file.display()));
     }
     match online {
         Some(true) => screen.line("online: calls can arrive"),
@@ -244,7 +250,7 @@ fn write(root: &Path, config: &Config, secrets: &Secrets) -> Result<Vec<PathBuf>
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&credentials).map_err(|e| failed(&credentials, e))?;
     let mut files = Vec::new();
     // The other kind of an earlier provisioning would be tried as well: it goes.
-    for (name, secret) in [("chatta-password", &secrets.password), ("chatta-token", &secrets.token)] {
+    for (name, secret) in NAMES.into_iter().zip([&secrets.password, &secrets.token]) {
         let path = credentials.join(name);
         match secret {
             Some(secret) => {
@@ -270,6 +276,43 @@ fn write(root: &Path, config: &Config, secrets: &Secrets) -> Result<Vec<PathBuf>
     replace(&path, text.as_bytes(), 0o644).map_err(|e| failed(&path, e))?;
     files.push(path);
     Ok(files)
+}
+
+/// Where sealed credentials of the technician's lie.
+const SEALED: &str = "etc/credstore.encrypted";
+/// Where systemd finds others, which are not ours to take away: the firmware's, or whatever made them at this boot.
+const SEALED_BY_OTHERS: [&str; 4] =
+    ["run/credentials/@encrypted", "run/credstore.encrypted", "usr/local/lib/credstore.encrypted", "usr/lib/credstore.encrypted"];
+const NAMES: [&str; 2] = ["chatta-password", "chatta-token"];
+
+/// The unit hands over a sealed credential where there is one, and what is written here would never be used.
+fn refuse_what_stays_sealed(root: &Path) -> Result<(), Failure> {
+    let mut places = SEALED_BY_OTHERS.iter().flat_map(|place| NAMES.map(|name| root.join(place).join(name)));
+    match places.find(|path| path.symlink_metadata().is_ok()) {
+        Some(path) => {
+            let why = "is sealed, and counts before what would be written: remove it first; nothing was written";
+            Err(Failure::new(Exit::Failed, format!("{} {why}", path.display())))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Takes sealed credentials of an earlier provisioning out of the way; what they are called now. The new one is written already: until
+/// then the old one counts, also when the power goes.
+fn set_aside(root: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut aside = Vec::new();
+    for name in NAMES {
+        let (path, new) = (root.join(SEALED).join(name), root.join(SEALED).join(format!("{name}.old")));
+        match std::fs::rename(&path, &new) {
+            Ok(()) => aside.push(new),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => {
+                let why = "is sealed, counts before what was written, and cannot be renamed";
+                return Err(Failure::new(Exit::Failed, format!("{} {why}: {e}; remove it, and restart residentd", path.display())));
+            }
+        }
+    }
+    Ok(aside)
 }
 
 /// A file with this content and mode, whole or not at all, also when the power goes.
@@ -336,5 +379,28 @@ mod tests {
         std::fs::write(&file, "password = \"geheim\" oops\n").unwrap();
         let error = read_file(&file, &mut given, &mut secrets, &mut user).unwrap_err();
         assert!(error.exit == Exit::Configuration && !error.says.contains("geheim"), "{}", error.says);
+    }
+
+    #[test]
+    fn a_sealed_credential_is_set_aside_whichever_it_is_and_one_of_the_firmware_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(set_aside(root.path()).unwrap(), Vec::<PathBuf>::new());
+        let sealed = root.path().join(SEALED);
+        std::fs::create_dir_all(&sealed).unwrap();
+        for content in ["first", "second"] {
+            std::fs::write(sealed.join("chatta-token"), content).unwrap();
+            refuse_what_stays_sealed(root.path()).unwrap();
+            assert_eq!(set_aside(root.path()).unwrap(), [sealed.join("chatta-token.old")]);
+            assert!(!sealed.join("chatta-token").exists());
+            assert_eq!(std::fs::read_to_string(sealed.join("chatta-token.old")).unwrap(), content);
+        }
+        for place in SEALED_BY_OTHERS {
+            let file = root.path().join(place).join("chatta-password");
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, "sealed").unwrap();
+            let refused = refuse_what_stays_sealed(root.path()).unwrap_err();
+            assert!(refused.says.contains(place) && refused.says.contains("remove it"), "{}", refused.says);
+            std::fs::remove_file(&file).unwrap();
+        }
     }
 }

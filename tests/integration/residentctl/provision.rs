@@ -1,6 +1,9 @@
 //! `provision`: makes a box somebody's.
 
-use super::{PATIENCE, RESIDENT, command, json, text};
+use super::{PATIENCE, RESIDENT, command, json, platform, text};
+use residentd::config::{Config, Sources};
+use residentd::line::chatta::probe::Probe;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use tokio::process::Command;
@@ -18,12 +21,24 @@ async fn provision(arguments: &[String]) -> Output {
     tokio::time::timeout(PATIENCE, run).await.expect("provision does not end").unwrap()
 }
 
+/// The daemon with exactly the files below this folder, and the credential as systemd would hand it over.
+async fn comes_online(lab: &residentd_lab::Lab, root: &Path) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_residentd"));
+    daemon.arg("--config").arg(root.join("etc/residentd/config.d/50-provisioned.toml"));
+    daemon.env("CREDENTIALS_DIRECTORY", root.join("etc/residentd/credentials")).kill_on_drop(true);
+    let at = |(key, name)| format!("--set={key}={}", dir.path().join(name).display());
+    daemon.args([("api.socket", "s.sock"), ("state.directory", "state")].map(at));
+    let mut daemon = daemon.args(["--set=tv.sink=none", "--set=media.speaker=none"]).stdin(Stdio::null()).spawn().unwrap();
+    let mut caller = lab.caller("roger_chatta_admin");
+    assert!(caller.presence(RESIDENT, true, PATIENCE).await, "not online");
+    daemon.kill().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn provisioning_checks_the_account_writes_for_root_only_and_the_daemon_comes_online_with_it() {
-    use std::os::unix::fs::PermissionsExt;
     let lab = residentd_lab::Lab::start(residentd_lab::Options::default()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let at = |name: &str| dir.path().join(name);
     let mut arguments = lab_arguments(&lab);
     let root = dir.path().join("root");
     let file = dir.path().join("box.toml");
@@ -47,15 +62,7 @@ async fn provisioning_checks_the_account_writes_for_root_only_and_the_daemon_com
     let written = std::fs::read_to_string(&drop_in).unwrap();
     assert!(written.contains("media.camera = \"none\"") && !written.contains("password\"\n"), "{written}");
 
-    // The daemon with exactly these files, and the credential as systemd would hand it over.
-    let mut daemon = Command::new(env!("CARGO_BIN_EXE_residentd"));
-    daemon.arg("--config").arg(&drop_in).env("CREDENTIALS_DIRECTORY", credential.parent().unwrap()).kill_on_drop(true);
-    let settings =
-        [("api.socket", "s.sock"), ("state.directory", "state")].map(|(key, name)| format!("--set={key}={}", at(name).display()));
-    let mut daemon = daemon.args(settings).args(["--set=tv.sink=none", "--set=media.speaker=none"]).stdin(Stdio::null()).spawn().unwrap();
-    let mut caller = lab.caller("roger_chatta_admin");
-    assert!(caller.presence(RESIDENT, true, PATIENCE).await, "not online");
-    daemon.kill().await.unwrap();
+    comes_online(&lab, &root).await;
 
     let token = file.with_file_name("token");
     std::fs::write(&token, "not.a.token\n").unwrap();
@@ -63,6 +70,44 @@ async fn provisioning_checks_the_account_writes_for_root_only_and_the_daemon_com
     with_token.extend(["--root".into(), root.display().to_string(), "--token-file".into(), token.display().to_string()]);
     assert_eq!(provision(&with_token).await.status.code(), Some(6));
     assert!(credential.exists(), "a refused token took the password away");
+}
+
+/// What the platform gives for name and password.
+async fn token(lab_settings: Vec<String>) -> String {
+    let config = Config::load(&Sources { flags: lab_settings, ..Default::default() }).unwrap();
+    let tls = residentd::net::tls::client(None).unwrap();
+    let probe = Probe::new(residentd::daemon::chatta(&config).unwrap(), tls).unwrap();
+    probe.login().await.unwrap().token().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_takes_the_place_of_a_password_and_of_what_was_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lab, settings) = platform(serde_json::json!([]), "password", &dir).await;
+    let (root, file, password) = (dir.path().join("root"), dir.path().join("token"), dir.path().join("password"));
+    std::fs::write(&file, token(settings).await).unwrap();
+    let with = |more: &[&str]| {
+        let root = ["--root".to_owned(), root.display().to_string()];
+        lab_arguments(&lab).into_iter().chain(root).chain(more.iter().map(ToString::to_string)).collect::<Vec<_>>()
+    };
+    let first = provision(&with(&["--user", "chattademo", "--password-file", password.to_str().unwrap()])).await;
+    assert_eq!((first.status.code(), &json(&first)["set_aside"]), (Some(0), &serde_json::json!([])), "{}", text(&first));
+
+    let sealed = root.join("etc/credstore.encrypted/chatta-password");
+    std::fs::create_dir(sealed.parent().unwrap()).unwrap();
+    std::fs::write(&sealed, "sealed").unwrap();
+    let output = provision(&with(&["--token-file", file.to_str().unwrap()])).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let told = json(&output);
+    let aside = sealed.with_extension("old");
+    assert_eq!((&told["account"]["resident"], &told["set_aside"]), (&RESIDENT.into(), &serde_json::json!([aside])), "{told}");
+    assert!(aside.exists() && !sealed.exists());
+    let credentials = root.join("etc/residentd/credentials");
+    assert!(!credentials.join("chatta-password").exists(), "the password stayed");
+    let written = credentials.join("chatta-token");
+    assert_eq!(std::fs::read(&written).unwrap(), std::fs::read(&file).unwrap());
+    assert_eq!(std::fs::metadata(&written).unwrap().permissions().mode() & 0o777, 0o600);
+    comes_online(&lab, &root).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
