@@ -51,5 +51,7 @@ pub mod media;
 pub mod net;
 pub mod pusher;
 pub mod room;
+#[cfg(test)]
+mod sources;
 pub mod store;
 pub mod tv;

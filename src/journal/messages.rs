@@ -171,6 +171,12 @@ messages! {
         check "HDMI control in its menu, and which parts of it are on. The kernel's words about it: `journalctl -k -g cec`."
         replace "The way the volume is set, where the television takes none over HDMI: the box's own."
 
+    TV_REQUESTS_IMPOSSIBLE "bfb770cd999f4613bba9d3c8c9d0b668"
+        "Requests to the television cannot be made"
+        happened "tv.command holds HTTP requests, and what they need cannot be set up. Calls ring; the television is not switched."
+        check "network.authority: is the file there, and is it PEM?"
+        replace "That file; or requests by programs."
+
     TV_UNREMEMBERED "c9b29485bcfb454185caac6064c294ea"
         "How the television was before the call cannot be written down or read"
         happened "The call goes on. After a power cut in it, the television may stay as it is then."
@@ -206,6 +212,12 @@ messages! {
         happened "The call goes on with sound. The camera is used again as soon as it is back."
         check "The plug; then `journalctl -k`: a camera that disconnects by itself lacks power, one that finds \"no space\" shares its USB bus with too much else."
         replace "A powered hub or another port; the cable; the camera."
+
+    BUS_FULL "54f832d7af664f9d8d4e1b087c9243d9"
+        "The camera has to do with less: its USB bus is full"
+        happened "Other devices use what the bus carries. The camera is asked for a smaller picture, or a compressed one."
+        check "Which devices share the bus (`lsusb -t`)."
+        replace "The port, by one on another bus; the hub."
 
     SOUND_LOST "504e2b22ff6146f6a20b4cc51b1833ca"
         "Microphone or loudspeaker do not work"
@@ -316,8 +328,8 @@ fn wrapped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::without_tests;
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     #[test]
     fn the_catalogue_in_systemd_is_written_from_this_table() {
@@ -334,23 +346,28 @@ mod tests {
         }
     }
 
-    fn sources(folder: &Path, found: &mut String) {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                sources(&path, found);
-            } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("journal/messages.rs") {
-                *found += &std::fs::read_to_string(path).unwrap();
-            }
+    #[test]
+    fn every_message_is_logged_somewhere() {
+        let files = without_tests();
+        for message in ALL {
+            let name = format!("messages::{}", message.name);
+            assert!(files.iter().any(|(_, text)| text.contains(&name)), "nobody logs {}", message.name);
         }
     }
 
     #[test]
-    fn every_message_is_logged_somewhere() {
-        let mut text = String::new();
-        sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut text);
-        for message in ALL {
-            assert!(text.contains(&format!("messages::{}", message.name)), "nobody logs {}", message.name);
+    fn everything_urgent_has_an_id() {
+        let mut logged = 0;
+        for (path, text) in without_tests() {
+            for urgent in ["warn!(", "error!(", "log!("] {
+                for (at, _) in text.match_indices(urgent) {
+                    let line = text[..at].matches('\n').count() + 1;
+                    let fields = text[at..].split('"').next().unwrap();
+                    assert!(fields.contains("MESSAGE_ID = "), "{}:{line} logs without MESSAGE_ID", path.display());
+                    logged += 1;
+                }
+            }
         }
+        assert!(logged >= ALL.len(), "not seen in the sources: {logged} are");
     }
 }

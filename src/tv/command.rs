@@ -4,6 +4,7 @@
 
 use super::power::{Fault, Input, Set};
 use super::{Power, TvState};
+use crate::journal::messages;
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -50,7 +51,11 @@ impl ByCommand {
         let all = [&commands.on, &commands.off, &commands.input, &commands.back, &commands.volume, &commands.state];
         let wanted = all.iter().any(|c| c.first().is_some_and(|word| is_http(word)));
         let http = wanted.then(|| client(commands.authority.as_deref())).and_then(|made| {
-            made.inspect_err(|e| log::warn!("requests to the television cannot be made: {e}; check network.authority")).ok()
+            made.inspect_err(|e| {
+                let id = messages::TV_REQUESTS_IMPOSSIBLE.id;
+                log::warn!(MESSAGE_ID = id; "requests to the television cannot be made: {e}; check network.authority");
+            })
+            .ok()
         });
         ByCommand { commands, told: Mutex::new(Power::Unknown), http }
     }

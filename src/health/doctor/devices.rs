@@ -328,20 +328,6 @@ mod tests {
         assert_eq!(told, [hangs, well("microphone"), well("speaker")]);
     }
 
-    /// What the program's files say, without their tests.
-    fn sources(folder: &Path, text: &mut String) {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            let path = entry.path();
-            let name = entry.file_name().into_string().unwrap();
-            if path.is_dir() && name != "tests" {
-                sources(&path, text);
-            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
-                let file = std::fs::read_to_string(path).unwrap();
-                *text += file.split("#[cfg(test)]\nmod ").next().unwrap();
-            }
-        }
-    }
-
     /// Elements in descriptions of pipelines: a name behind a link, or one that begins a text and has a link or a property behind it.
     fn described(text: &str) -> BTreeSet<&str> {
         let words: Vec<&str> = text.split_whitespace().filter(|word| *word != "\\").collect();
@@ -358,8 +344,7 @@ mod tests {
 
     #[test]
     fn every_element_of_a_pipeline_is_looked_for() {
-        let mut text = String::new();
-        sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut text);
+        let text: String = crate::sources::without_tests().into_iter().map(|(_, text)| text).collect();
         let found = described(&text);
         for known in ["appsrc", "h264parse", "kmssink", "jpegdec", "rtph264pay", "openh264dec", "fakesink"] {
             assert!(found.contains(known), "{known} is not seen in the sources: {found:?}");

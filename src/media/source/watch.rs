@@ -2,6 +2,7 @@
 //! again.
 
 use super::{Deliver, Diagnose, Diagnosis, Fate, Note, Plan, Shared, Way, Ways, lock, running_time};
+use crate::journal::messages;
 use crate::media::pipeline::{CLOSE_WITHIN, Closing, Feed, OnError, Pipeline, Time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -153,7 +154,7 @@ impl Watch {
                     room = way.needs.saturating_sub(1);
                     // Said once: while nothing works it is tried every other second.
                     let level = if self.lost { log::Level::Debug } else { log::Level::Warn };
-                    log::log!(level, "{}, {}: {reason}; a way that needs less is tried", self.plan.name, way.about);
+                    log::log!(level, MESSAGE_ID = messages::BUS_FULL.id; "{}, {}: {reason}; a way that needs less is tried", self.plan.name, way.about);
                     failure = reason;
                 }
             }
