@@ -34,6 +34,9 @@ pub async fn calls(screen: &mut Screen, daemon: &Daemon, limit: u16) -> Result<E
     Ok(Exit::Done)
 }
 
+/// Further lines of an event stand beside its time of day.
+const BESIDE_CLOCK: usize = 9;
+
 /// `events`: what happens, until somebody ends it.
 ///
 /// # Errors
@@ -47,7 +50,7 @@ pub async fn events(screen: &mut Screen, daemon: &Daemon) -> Result<Exit, Failur
                 return true;
             }
             let Ok(event) = serde_json::from_str::<Value>(data) else {
-                screen.line(&format!("{} {name}: {data}", now()));
+                screen.entry(BESIDE_CLOCK, &format!("{} {name}: {data}", now()));
                 return true;
             };
             match name {
@@ -55,14 +58,14 @@ pub async fn events(screen: &mut Screen, daemon: &Daemon) -> Result<Exit, Failur
                 "status" => {
                     if lines.as_ref() != Some(&event["lines"]) {
                         for (line, state) in event["lines"].as_object().into_iter().flatten() {
-                            screen.line(&format!("{} line {line}: {}", now(), words::line(state).0));
+                            screen.entry(BESIDE_CLOCK, &format!("{} line {line}: {}", now(), words::line(state).0));
                         }
                         lines = Some(event["lines"].clone());
                     }
                 }
-                "happening" => screen.line(&format!("{} {}", now(), words::happening(&event))),
-                "missed" => screen.line(&format!("{} {data} events were missed: this terminal is too slow", now())),
-                other => screen.line(&format!("{} {other}: {data}", now())),
+                "happening" => screen.entry(BESIDE_CLOCK, &format!("{} {}", now(), words::happening(&event))),
+                "missed" => screen.entry(BESIDE_CLOCK, &format!("{} {data} events were missed: this terminal is too slow", now())),
+                other => screen.entry(BESIDE_CLOCK, &format!("{} {other}: {data}", now())),
             }
             true
         })

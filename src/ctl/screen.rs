@@ -41,6 +41,8 @@ impl Ink {
 pub struct Screen {
     /// JSON instead of text.
     pub json: bool,
+    /// Standard output is one.
+    terminal: bool,
     colour: bool,
     width: usize,
     /// Standard error is a terminal: progress may be drawn there.
@@ -59,6 +61,7 @@ impl Screen {
         let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
         Screen {
             json,
+            terminal,
             colour: terminal && !json && !dumb && !unwanted,
             width: if columns < 40 { USUAL } else { columns.min(WIDEST) },
             lively: std::io::stderr().is_terminal() && !dumb && !json,
@@ -95,6 +98,16 @@ impl Screen {
     pub fn indented(&mut self, indent: usize, words: &str) {
         for line in wrap(words, self.width.saturating_sub(indent).max(20)) {
             self.line(&format!("{:indent$}{line}", ""));
+        }
+    }
+
+    /// A line that is one entry: on a terminal wrapped, its further lines indented by so much; else whole, for programs read it by lines.
+    pub fn entry(&mut self, indent: usize, words: &str) {
+        if !self.terminal {
+            return self.line(words);
+        }
+        for line in hang(words, self.width, indent) {
+            self.line(&line);
         }
     }
 
@@ -159,6 +172,27 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Breaks text likewise, but indents every line after the first. What stands between the words stays as it is, unless a line ends there.
+fn hang(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (mut line, mut gap) = (String::new(), "");
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(' ').unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        if !line.trim_start().is_empty() && columns(&line) + gap.len() + columns(word) > width {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+        } else {
+            line += gap;
+        }
+        line += word;
+        rest = after.trim_start_matches(' ');
+        gap = &after[..after.len() - rest.len()];
+    }
+    lines.push(line);
+    lines
+}
+
 /// How many columns text takes: a colour takes none.
 fn columns(text: &str) -> usize {
     let coloured = text.split("\x1b[").skip(1).map(|code| code.find('m').map_or(0, |end| end + 3)).sum::<usize>();
@@ -205,6 +239,15 @@ mod tests {
         let lines = wrap(text, 9);
         assert_eq!(lines, ["one two", "three", "fourfourfourfour", "five"]);
         assert_eq!(wrap("", 9), [""]);
+    }
+
+    #[test]
+    fn further_lines_of_an_entry_hang_and_nothing_is_lost() {
+        assert_eq!(hang("call.ring = 60  # default", 80, 4), ["call.ring = 60  # default"]);
+        assert_eq!(hang("call.ring = 60  # default", 16, 4), ["call.ring = 60", "    # default"]);
+        assert_eq!(hang("one two three fourfourfour five", 10, 2), ["one two", "  three", "  fourfourfour", "  five"]);
+        assert_eq!(hang("oneoneoneone two", 4, 2), ["oneoneoneone", "  two"]);
+        assert_eq!(hang("", 4, 2), [""]);
     }
 
     #[test]

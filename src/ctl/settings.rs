@@ -34,7 +34,7 @@ pub fn run(screen: &mut Screen, command: ConfigCommand, loaded: Result<Config, M
             } else {
                 for (key, value, origin) in wanted {
                     let origin = screen.ink(Ink::Faint, &format!("# {origin}"));
-                    screen.line(&format!("{key} = {}  {origin}", crate::config::written(value)));
+                    screen.entry(4, &format!("{key} = {}  {origin}", crate::config::written(value)));
                 }
             }
         }

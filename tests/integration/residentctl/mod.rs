@@ -119,6 +119,19 @@ async fn colours_are_for_terminals_and_for_those_who_want_them() {
 }
 
 #[tokio::test]
+async fn the_configuration_fits_into_80_columns_on_a_terminal_and_has_a_setting_a_line_elsewhere() {
+    let long = format!("tv.command.on=[\"{}\"]", ["/usr/bin/television", "--power=on"].repeat(5).join("\", \""));
+    let arguments = ["config", "show", "--set", &long];
+    let on_terminal = on_a_terminal("NO_COLOR=1", &format!("config show --set '{long}'")).await;
+    narrow(&on_terminal.replace('\r', ""));
+    let told = text(&command(Path::new("/nonexistent"), &arguments).output().await.unwrap());
+    assert!(told.lines().all(|line| line.contains(" = ") && line.contains("  # ")), "{told}");
+    assert!(on_terminal.lines().count() > told.lines().count(), "nothing is wrapped: {on_terminal}");
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&on_terminal), words(&told), "something is lost");
+}
+
+#[tokio::test]
 async fn doctor_fits_into_80_columns() {
     let dir = tempfile::tempdir().unwrap();
     let state = format!("state.directory={}", dir.path().display());
