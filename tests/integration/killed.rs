@@ -2,6 +2,7 @@
 //! room, the television is put back, the call is in the log. The moments are those of `residentd::checkpoint`.
 use crate::support::participant::{Guest, Participant};
 use crate::support::program::{self, CALLER, Daemon, PATIENCE, RESIDENT, RESIDENT_NAME, configure};
+use residentd::call::{Decline, Ending};
 use residentd::checkpoint::{Point, VARIABLE};
 use residentd::store::Store;
 use residentd_lab::{CallOptions, Caller, Lab, Options, Power, ReplyKind};
@@ -138,6 +139,21 @@ async fn killed_at(point: Point) {
     let log = Store::open(&dir.path().join("state")).log(10);
     assert_eq!(log.len(), 1, "{log:?}");
     assert_eq!(log[0].caller.username.as_deref(), Some(CALLER));
+    let ending = &log[0].ending;
+    assert!(endings(first).contains(ending), "the log says {ending:?} instead of one of {:?}", endings(first));
+}
+
+/// How the call may stand in the log: as interrupted, until it ended as its story says and that is on the disk.
+fn endings(point: Point) -> Vec<Ending> {
+    let own = match story(point) {
+        Story::Answered => Ending::HungUp,
+        Story::Declined => Ending::Declined(Decline::ByResident),
+    };
+    match point {
+        Point::RecordWritten => vec![own],
+        _ if (point as usize) < (Point::Disconnecting as usize) => vec![Ending::Shutdown],
+        _ => vec![Ending::Shutdown, own],
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,8 +16,7 @@ async fn a_call_is_accepted_muted_looked_at_and_ended_from_a_shell() {
     let mut caller = house.lab.caller("roger_chatta_admin");
     caller.request(RESIDENT, &CallOptions::default());
     house.scene("the ringing", ringing).await;
-    let accepted = ctl(&house, &["accept"]).await;
-    assert_eq!((accepted.status.code(), text(&accepted).as_str()), (Some(0), ""), "silence is success");
+    assert_eq!(json(&ctl(&house, &["accept", "--json"]).await)["done"], "accept");
     assert_eq!(caller.reply(PATIENCE).await.expect("no reply").kind, ReplyKind::Accepted);
     let guest = Guest::in_room(&house.lab, "roger_chatta_admin-to-chattademo", "roger_chatta_admin", "chattademo");
     let mut carer = Participant::join(guest).await;
@@ -29,7 +28,13 @@ async fn a_call_is_accepted_muted_looked_at_and_ended_from_a_shell() {
     assert!(codecs.contains("opus") || codecs.contains("Opus"), "{figures}");
     let muted = async || json(&ctl(&house, &["status", "--json"]).await)["status"]["call"]["muted"].clone();
     for wanted in [true, false] {
-        assert_eq!(ctl(&house, &["mute"]).await.status.code(), Some(0));
+        let pressed = ctl(&house, if wanted { &["mute"] } else { &["mute", "--json"] }).await;
+        assert_eq!(pressed.status.code(), Some(0));
+        if wanted {
+            assert_eq!(text(&pressed), "", "silence is success");
+        } else {
+            assert_eq!(json(&pressed)["done"], "mute");
+        }
         house.scene("the microphone", |scene| matches!(scene, Scene::InCall { muted, .. } if *muted == wanted)).await;
         assert_eq!(muted().await, wanted);
         let told = text(&ctl(&house, &["status"]).await).split_whitespace().collect::<Vec<_>>().join(" ");

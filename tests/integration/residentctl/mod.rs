@@ -149,6 +149,11 @@ async fn doctor_fits_into_80_columns() {
 async fn a_ringing_call_can_be_declined_from_a_shell_and_is_in_the_log_and_among_the_events() {
     let mut house = House::start("").await;
     let mut follower = command(&house.dir.path().join("s.sock"), &["events"]).spawn().unwrap();
+    let mut program = command(&house.dir.path().join("s.sock"), &["events", "--json"]).spawn().unwrap();
+    let mut values = BufReader::new(program.stdout.take().unwrap()).lines();
+    let first = tokio::time::timeout(PATIENCE, values.next_line()).await.expect("no event").unwrap().unwrap();
+    let status: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!(status["phase"], "idle", "{first}");
     let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
     let mut next = async |wanted: &str| {
         let found = async {
@@ -173,6 +178,11 @@ async fn a_ringing_call_can_be_declined_from_a_shell_and_is_in_the_log_and_among
     assert!(matches!(caller.reply(PATIENCE).await.expect("no reply").kind, ReplyKind::Declined(_)));
     house.over().await;
     next("over: #").await;
+    drop(program.kill().await);
+    while let Some(line) = values.next_line().await.unwrap() {
+        let value = serde_json::from_str::<Value>(&line);
+        assert!(value.as_ref().is_ok_and(Value::is_object), "not an object on each line: {line}");
+    }
     let calls = json(&ctl(&house, &["calls", "--json"]).await);
     assert_eq!(calls[0]["ending"]["declined"], "by-resident", "{calls}");
     let calls = text(&ctl(&house, &["calls"]).await);
@@ -184,6 +194,9 @@ async fn the_log_level_is_changed_while_the_daemon_runs() {
     let house = House::start("").await;
     assert_eq!(ctl(&house, &["log-level", "debug"]).await.status.code(), Some(0));
     assert_eq!(text(&ctl(&house, &["log-level"]).await).trim(), "debug");
+    assert_eq!(json(&ctl(&house, &["log-level", "--json"]).await)["level"], "debug");
+    let changed = json(&ctl(&house, &["log-level", "info", "--json"]).await);
+    assert_eq!(changed["level"], "info");
     assert_eq!(ctl(&house, &["log-level", "loud"]).await.status.code(), Some(2), "not a level");
     ctl(&house, &["log-level", "error"]).await;
 }
@@ -200,6 +213,9 @@ async fn without_a_daemon_it_says_so_with_the_code_for_it() {
     let output = command(&socket, &["version"]).output().await.unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output).contains(env!("CARGO_PKG_VERSION")));
+    let versions = json(&command(&socket, &["version", "--json"]).output().await.unwrap());
+    assert_eq!(versions["residentctl"], env!("CARGO_PKG_VERSION"), "{versions}");
+    assert!(versions.get("residentd").is_none() && versions["GStreamer"].is_string(), "{versions}");
     assert_eq!(command(&socket, &["nonsense"]).output().await.unwrap().status.code(), Some(2));
 }
 
