@@ -101,10 +101,26 @@ def install(d, places, files):
     return complaints, ", ".join(f"{package} {len(taken)} files" for package, taken in dealt.items() if taken)
 
 
-def check(recipe, layer, appends=()):
-    """The complaints about one recipe."""
+def secrets(d, top):
+    """A folder of credentials, as the example takes them at build time."""
+    folder = os.path.join(top, "secrets")
+    os.makedirs(folder)
+    pathlib.Path(folder, "chatta-password").write_text("password")
+    d.setVar("RESIDENTD_CREDENTIALS", folder)
+
+
+def public(d):
+    """Files with a credential's name that others than root could read."""
+    kept = pathlib.Path(d.getVar("D")).rglob("chatta-*")
+    return [f"{path} can be read by others" for path in kept if path.stat().st_mode & 0o077]
+
+
+def check(recipe, layer, appends=(), bare=True):
+    """The complaints about one recipe; not `bare`: with a credential in the image."""
     with tempfile.TemporaryDirectory() as top:
         d = surroundings(top, layer)
+        if not bare:
+            secrets(d, top)
         d.setVar("__bbclasstype", "recipe")
         d.setVar("__BBAPPEND", " ".join(appends))
         bb.parse.init_parser(d)
@@ -132,8 +148,10 @@ def check(recipe, layer, appends=()):
             os.makedirs(d.getVar("D"))
             files = [uri.removeprefix("file://").split(";")[0] for uri in uris if uri.startswith("file://")]
             found, said = install(d, places, files)
-            complaints += found
-        print(f"{os.path.relpath(recipe, LAYER)}{' with the example' if appends else ''}: {d.getVar('PN')} {d.getVar('PV')}, {len(uris)} sources, {d.getVar('LICENSE')}{said and '; ' + said}")
+            complaints += found + public(d)
+            if bare == any(pathlib.Path(d.getVar("D")).rglob("chatta-*")):
+                complaints.append("a credential is in the image" if bare else "the credential is not in the image")
+        print(f"{os.path.relpath(recipe, LAYER)}{' with the example' if appends else ''}{'' if bare else ' and a credential'}: {d.getVar('PN')} {d.getVar('PV')}, {len(uris)} sources, {d.getVar('LICENSE')}{said and '; ' + said}")
         return complaints
 
 
@@ -145,8 +163,8 @@ def main():
         name = os.path.basename(recipe).split("_")[0]
         found = [a for e in EXAMPLES for a in glob.glob(e + "/recipes-*/*/*.bbappend")]
         appends = [a for a in found if os.path.basename(a).split("_")[0] == name]
-        for layer, more in [(LAYER, [])] + ([(EXAMPLES[0], appends)] if appends else []):
-            for complaint in check(recipe, layer, more):
+        for layer, more, bare in [(LAYER, [], True)] + ([(EXAMPLES[0], appends, True), (EXAMPLES[0], appends, False)] if appends else []):
+            for complaint in check(recipe, layer, more, bare):
                 print(f"  {recipe}: {complaint}")
                 failed = 1
     return failed

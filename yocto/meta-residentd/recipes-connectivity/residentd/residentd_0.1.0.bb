@@ -27,7 +27,7 @@ DEPENDS += "alsa-lib clang-native gstreamer1.0 gstreamer1.0-plugins-base"
 REQUIRED_DISTRO_FEATURES = "alsa systemd"
 
 # GStreamer's plugins by what the box can do. They are recommendations: a box without a camera calls with sound alone.
-PACKAGECONFIG ??= "camera kms sound vp8 v4l2-codecs"
+PACKAGECONFIG ??= "camera kms sound test-sources vp8 v4l2-codecs"
 PACKAGECONFIG[camera] = ",,,,gstreamer1.0-plugins-good-video4linux2 gstreamer1.0-plugins-good-jpeg"
 PACKAGECONFIG[kms] = ",,,,gstreamer1.0-plugins-bad-kms"
 PACKAGECONFIG[sound] = ",,,,gstreamer1.0-plugins-base-alsa"
@@ -36,7 +36,7 @@ PACKAGECONFIG[vp8] = ",,,,gstreamer1.0-plugins-good-vpx"
 PACKAGECONFIG[v4l2-codecs] = ",,,,gstreamer1.0-plugins-good-video4linux2 gstreamer1.0-plugins-bad-videoparsersbad"
 # H.264 in software, BSD licence; mind the patents where you sell
 PACKAGECONFIG[openh264] = ",,,,gstreamer1.0-plugins-bad-openh264 gstreamer1.0-plugins-bad-videoparsersbad"
-# the picture and tone that `residentctl test` and a box without devices use
+# the picture and tone of `residentctl test call`, the bars of `residentctl test screen`, and a box without devices
 PACKAGECONFIG[test-sources] = ",,,,gstreamer1.0-plugins-base-audiotestsrc gstreamer1.0-plugins-base-videotestsrc"
 
 export LIBCLANG_PATH = "${STAGING_LIBDIR_NATIVE}"
