@@ -4,6 +4,7 @@
 use super::cec::device::{AdapterInfo, adapters_here};
 use super::displays::{self, Display};
 use super::keymap::Map;
+use crate::media::camera::device::{ANSWER_WITHIN, within};
 use evdev::KeyCode;
 use serde::Serialize;
 use std::fmt;
@@ -33,9 +34,10 @@ pub struct Remote {
     pub bus: &'static str,
 }
 
-/// Lists them. Blocks while drivers answer: call it from a blocking task.
+/// Lists them. Blocks while drivers answer, three seconds for what hangs: call it from a blocking task.
 pub fn list(map: &Map) -> Devices {
-    let (displays, trouble) = match displays::list() {
+    let hangs = || Err("a driver does not answer; see journalctl -k, and restart the box".into());
+    let (displays, trouble) = match within(ANSWER_WITHIN, displays::list).unwrap_or_else(hangs) {
         Ok(displays) => (displays, None),
         Err(why) => (Vec::new(), Some(why)),
     };

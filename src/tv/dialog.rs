@@ -4,7 +4,7 @@
 //! |---|---|---|---|---|---|---|
 //! | idle | – | – | – | – | – | – (not ours) |
 //! | ringing | the choice in focus | decline | focus | other | volume | other |
-//! | countdown | the choice in focus | decline | focus | other | volume and other | other (stops the countdown) |
+//! | countdown | the choice in focus | decline | focus and other | other | volume and other | other (stops the countdown) |
 //! | connecting, in call | – | hang up | – | mute | volume | – |
 //! | ended, missed, no camera | other | other | other | other | other | other (closes it) |
 //!
@@ -126,16 +126,18 @@ impl Dialog {
     }
 
     fn choose(&mut self, key: Key) -> Outcome {
+        // Somebody is there, and decides: whatever they press, nothing is answered by itself any more.
+        let here = (self.kind == Kind::Countdown).then_some(Press::Other);
         match key {
-            Key::Left | Key::Up => self.focus_on(Choice::Answer),
-            Key::Right | Key::Down => self.focus_on(Choice::Decline),
+            Key::Left | Key::Up => Outcome { press: here, ..self.focus_on(Choice::Answer) },
+            Key::Right | Key::Down => Outcome { press: here, ..self.focus_on(Choice::Decline) },
             Key::Ok => Outcome::press(match self.focus {
                 Choice::Answer => Press::Accept,
                 Choice::Decline => Press::Decline,
             }),
             Key::Back | Key::Red | Key::Power => Outcome::press(Press::Decline),
-            Key::VolumeUp | Key::VolumeDown if self.kind == Kind::Ringing => Outcome { volume: step(key), ..Outcome::default() },
-            _ => Outcome { volume: step(key), ..Outcome::press(Press::Other) },
+            Key::VolumeUp | Key::VolumeDown => Outcome { press: here, volume: step(key), ..Outcome::default() },
+            _ => Outcome::press(Press::Other),
         }
     }
 
@@ -207,7 +209,7 @@ mod tests {
                     (Kind::Message, _) => Some(Press::Other),
                     (Kind::Ringing | Kind::Countdown, Key::Ok) => Some(Press::Accept),
                     (Kind::Ringing | Kind::Countdown, Key::Back | Key::Red | Key::Power) => Some(Press::Decline),
-                    (Kind::Ringing | Kind::Countdown, Key::Up | Key::Down | Key::Left | Key::Right) => None,
+                    (Kind::Ringing, Key::Up | Key::Down | Key::Left | Key::Right) => None,
                     (Kind::Ringing, Key::VolumeUp | Key::VolumeDown) => None,
                     (Kind::Ringing | Kind::Countdown, _) => Some(Press::Other),
                     (Kind::Call, Key::Back | Key::Red | Key::Power) => Some(Press::HangUp),

@@ -130,7 +130,7 @@ pub fn open(settings: &Settings) -> std::io::Result<Television> {
         Control::None | Control::Dpms => {
             let (tell, events) = mpsc::channel(EVENTS);
             let set: Arc<dyn Set> = match signal {
-                Some(signal) => Arc::new(BySignal::start(signal, shown.subscribe())),
+                Some(signal) => Arc::new(BySignal::start(signal, shown.subscribe())?),
                 None => Arc::new(Uncontrolled),
             };
             (set, tell, events)

@@ -11,7 +11,7 @@ use super::keys::Stroke;
 use super::stage::DriverEvent;
 use super::watch::Watch;
 use super::worker::Worker;
-use evdev::{BusType, Device, EventStream, EventSummary, KeyCode};
+use evdev::{BusType, Device, EventSummary, KeyCode};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 const DIRECTORY: &str = "/dev/input";
 /// A node appears before udev has given it to its group.
 const SETTLE: Duration = Duration::from_millis(250);
-/// Opening a device takes longer only when its driver hangs.
+/// A call into a driver takes longer only when that hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A key that is held longer than this when a device is to be given back is stuck.
 const HELD: Duration = Duration::from_secs(3);
@@ -102,13 +102,17 @@ fn nodes() -> HashSet<Node> {
 
 /// `None`: there is no right to it, or it is gone again.
 async fn open(path: PathBuf) -> Result<Option<Device>, String> {
-    let worker = Worker::start("tv-key").map_err(|e| e.to_string())?;
-    match worker.run(PATIENCE, move || Device::open(path)).await {
-        Ok(Ok(device)) => Ok(Some(device)),
-        Ok(Err(e)) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) => Ok(None),
-        Ok(Err(e)) => Err(e.to_string()),
-        Err(_) => Err("its driver does not return from opening it; not used".into()),
+    match driver(move || Device::open(path)).await.flatten() {
+        Ok(device) => Ok(Some(device)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) => Ok(None),
+        Err(e) => Err(format!("{e}; not used")),
     }
+}
+
+/// Makes a call that may never return.
+async fn driver<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let hangs = |_| io::Error::new(io::ErrorKind::TimedOut, "its driver does not return");
+    Worker::start("tv-key")?.run(PATIENCE, call).await.map_err(hangs)
 }
 
 fn is_ours(settings: &Settings, map: &Map, path: &Path, device: &Device) -> bool {
@@ -137,7 +141,8 @@ impl Listener {
     }
 
     async fn listen(&mut self, device: Device) -> io::Result<()> {
-        let mut held: HashSet<KeyCode> = device.get_key_state()?.iter().collect();
+        let (keys, device) = driver(move || (device.get_key_state(), device)).await?;
+        let mut held: HashSet<KeyCode> = keys?.iter().collect();
         let mut stream = device.into_event_stream()?;
         let mut grabbed = false;
         let mut since = Instant::now();
@@ -145,7 +150,14 @@ impl Listener {
             let want = *self.shown.borrow_and_update();
             let stuck = since + HELD;
             if want != grabbed && (held.is_empty() || !want && Instant::now() >= stuck) {
-                grabbed = self.change_hands(&mut stream, want);
+                let change = move || {
+                    let device = stream.device_mut();
+                    let done = if want { device.grab() } else { device.ungrab() };
+                    (stream, done)
+                };
+                let (returned, done) = driver(change).await?;
+                stream = returned;
+                grabbed = self.changed_hands(want, done);
             }
             let giving = grabbed && !want;
             tokio::select! {
@@ -170,10 +182,8 @@ impl Listener {
         }
     }
 
-    /// Takes the device for us alone, or gives it back; whether it is ours then.
-    fn change_hands(&mut self, stream: &mut EventStream, take: bool) -> bool {
-        let device = stream.device_mut();
-        let done = if take { device.grab() } else { device.ungrab() };
+    /// It was to be taken for us alone, or given back; whether it is ours now.
+    fn changed_hands(&mut self, take: bool, done: io::Result<()>) -> bool {
         match done {
             Ok(()) => {
                 self.refused = false;

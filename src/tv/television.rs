@@ -2,7 +2,7 @@
 //! volume run beside it, drawing and playing belong to the [`Stage`].
 
 use super::dialog::Dialog;
-use super::keys::Key;
+use super::keys::{Key, Stroke};
 use super::power::{self, Ledger, Memory};
 use super::stage::{Driver, DriverEvent, Stage, View};
 use super::{Command, Config, Power, Seen, TvEvent, TvState, Wake, Wishes};
@@ -20,6 +20,9 @@ use tokio::time::{Instant, sleep_until};
 const ANNOUNCED: Duration = Duration::from_secs(60);
 /// How long a television may take to do, and to tell, what putting it back asked of it.
 const SETTLE: Duration = Duration::from_secs(3);
+/// Whether a scene is seen and heard, or why not, is told within this; else a driver hangs. Fonts and a display that has to be set up
+/// take some seconds.
+const NEWS: Duration = Duration::from_secs(10);
 /// One press of a volume key.
 const VOLUME_STEP: u8 = 5;
 
@@ -40,6 +43,7 @@ pub fn spawn(config: Config, driver: Driver, memory: Arc<dyn Memory>) -> (mpsc::
         scene: Scene::Idle,
         number: 0,
         notice: None,
+        awaited: None,
         job: None,
         volume: None,
         seen: TvState::UNKNOWN,
@@ -80,6 +84,13 @@ struct Notice {
     told: Option<bool>,
 }
 
+/// News of what is shown that have not come yet.
+struct Awaited {
+    by: Instant,
+    picture: bool,
+    tone: bool,
+}
+
 struct Television {
     config: Config,
     set: Arc<dyn power::Set>,
@@ -92,6 +103,7 @@ struct Television {
     scene: Scene,
     number: u64,
     notice: Option<Notice>,
+    awaited: Option<Awaited>,
     job: Option<(Doing, Job<Done>)>,
     /// A volume being set, and the next one wanted after it.
     volume: Option<(Job<()>, Option<u8>)>,
@@ -142,6 +154,7 @@ impl Television {
                     self.restore_by = None;
                     self.restore(None);
                 }
+                () = wait(self.awaited.as_ref().map(|awaited| awaited.by)) => self.overdue().await,
             }
         }
     }
@@ -286,17 +299,56 @@ impl Television {
             Some((call, _)) => self.notice = Some(Notice { call, since: self.number, seen: false, heard: false, dark: false, told: None }),
             None => self.notice = None,
         }
-        self.stage.show(self.number, &View { scene: self.scene.clone(), focus: self.dialog.focus() });
+        self.stage();
     }
 
     fn draw(&mut self) {
         if self.scene != Scene::Idle {
             self.number += 1;
-            self.stage.show(self.number, &View { scene: self.scene.clone(), focus: self.dialog.focus() });
+            self.stage();
         }
     }
 
+    /// Hands the scene over, with a new number.
+    fn stage(&mut self) {
+        let rings = matches!(self.scene, Scene::Ringing { .. } | Scene::Countdown { .. });
+        // A driver that owes news already gets no more time for being asked again.
+        let by = self.awaited.as_ref().map_or_else(|| Instant::now() + NEWS, |awaited| awaited.by);
+        self.awaited = (self.scene != Scene::Idle).then_some(Awaited { by, picture: true, tone: rings });
+        self.stage.show(self.number, &View { scene: self.scene.clone(), focus: self.dialog.focus() });
+    }
+
+    /// Something came of this show: its driver lives. What was shown since has its own time.
+    fn news(&mut self, number: u64, of: impl Fn(&mut Awaited) -> &mut bool) {
+        let Some(awaited) = &mut self.awaited else { return };
+        if number < self.number {
+            awaited.by = Instant::now() + NEWS;
+            return;
+        }
+        *of(awaited) = false;
+        if !awaited.picture && !awaited.tone {
+            self.awaited = None;
+        }
+    }
+
+    /// A call into a driver does not return.
+    async fn overdue(&mut self) {
+        let Some(awaited) = self.awaited.take() else { return };
+        let (whose, mark): (_, fn(&mut Notice)) =
+            if awaited.picture { ("display", |notice| notice.seen = false) } else { ("sound card", |notice| notice.heard = false) };
+        let why = format!("the {whose}'s driver does not return; restart the box, and see journalctl -k");
+        if self.notice.is_none() {
+            log::warn!(MESSAGE_ID = messages::CALL_UNNOTICED.id; "{why}");
+        }
+        self.failed(self.number, mark, why).await;
+    }
+
     async fn driver(&mut self, event: DriverEvent) {
+        match &event {
+            DriverEvent::Shown(number) | DriverEvent::Unseen(number, _) => self.news(*number, |awaited| &mut awaited.picture),
+            DriverEvent::Heard(number) | DriverEvent::Unheard(number, _) => self.news(*number, |awaited| &mut awaited.tone),
+            DriverEvent::Stroke(_) | DriverEvent::Changed(_) => {}
+        }
         match event {
             DriverEvent::Stroke(stroke) => self.stroke(stroke),
             DriverEvent::Changed(state) => self.changed(state).await,
@@ -389,15 +441,16 @@ impl Television {
         self.judge().await;
     }
 
-    fn stroke(&mut self, stroke: super::keys::Stroke) {
-        let unwanted = match stroke.key {
+    fn stroke(&mut self, mut stroke: Stroke) {
+        let means_nothing = match stroke.key {
             Key::Av => !self.wishes.av_key,
             Key::Menu => !self.wishes.menu_key,
             Key::Mute => !self.config.mute_key,
             _ => false,
         };
-        if unwanted {
-            return;
+        if means_nothing {
+            // Somebody pressed it all the same: that stops a countdown, and is use of the television.
+            stroke.key = Key::Other;
         }
         let outcome = self.dialog.stroke(std::time::Instant::now(), stroke);
         if outcome.foreign {

@@ -174,9 +174,74 @@ async fn noticed_waits_until_picture_and_sound_are_really_out() {
     let mut f = fixture(found(Power::On, "box", 40));
     f.tv.script(|s| s.withhold = true);
     f.tell(Command::Show(scenes::countdown())).await;
-    f.silence().await;
+    assert!(timeout(Duration::from_secs(9), f.events.recv()).await.is_err());
     f.tv.say_noticed().await;
     assert_eq!(f.event().await, TvEvent::Noticed(CallId(1)));
+    f.silence().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_says_nothing_of_the_notice_is_told() {
+    let mut f = fixture(found(Power::On, "box", 40));
+    f.tv.script(|s| s.withhold = true);
+    let start = tokio::time::Instant::now();
+    f.tell(Command::Show(scenes::countdown())).await;
+    // Drawn again and again: that gives it no more time.
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        f.tell(Command::Resident { locale: Some("de".into()), time_zone: None }).await;
+    }
+    let TvEvent::Unnoticed(CallId(1), why) = f.event().await else { panic!("another event came first") };
+    assert!(why.contains("display's driver does not return"), "{why}");
+    assert_eq!(start.elapsed().as_secs(), 10);
+    // It returns after all.
+    f.tv.say_noticed().await;
+    assert_eq!(f.event().await, TvEvent::Noticed(CallId(1)));
+    f.silence().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_key_stops_a_countdown_also_one_that_means_nothing_else() {
+    let (tv, driver) = Headless::in_state(found(Power::On, "box", 40));
+    let (commands, events) = spawn(Config { mute_key: false, ..Config::default() }, driver, tv.memory());
+    let mut f = Fixture { tv, commands, events };
+    let wishes = Wishes { av_key: false, menu_key: false, default_input: None };
+    f.tell(Command::Wishes(wishes)).await;
+    f.tell(Command::Show(scenes::countdown())).await;
+    assert_eq!(f.event().await, TvEvent::Noticed(CallId(1)));
+    for key in [Key::Av, Key::Menu, Key::Mute, Key::Left, Key::Down, Key::VolumeUp, Key::Digit(5), Key::Other] {
+        f.tv.press(key).await;
+        assert_eq!(f.event().await, TvEvent::Press(Press::Other), "{key:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_the_platform_or_the_configuration_switches_off_do_nothing_in_a_call() {
+    for mute_key in [true, false] {
+        let (tv, driver) = Headless::in_state(found(Power::On, "box", 40));
+        let (commands, events) = spawn(Config { mute_key, ..Config::default() }, driver, tv.memory());
+        let mut f = Fixture { tv, commands, events };
+        f.in_call().await;
+        f.tv.press(Key::Mute).await;
+        f.tv.press(Key::Red).await;
+        if mute_key {
+            assert_eq!(f.event().await, TvEvent::Press(Press::Mute));
+        }
+        assert_eq!(f.event().await, TvEvent::Press(Press::HangUp));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_to_be_guessed_at_is_put_back_to_the_platforms_default_input() {
+    let wishes = |input: &str| Wishes { default_input: Some(input.into()), ..Wishes::default() };
+    for (before, after) in [(None, "HDMI2"), (Some("tuner"), "tuner")] {
+        let mut f = fixture(TvState { power: Power::On, input: before.map(Into::into), volume: Some(40) });
+        f.tell(Command::Wishes(wishes("HDMI2"))).await;
+        f.wake().await;
+        assert_eq!(f.tv.now().input.as_deref(), Some("box"));
+        f.restore().await;
+        assert_eq!(f.tv.now().input.as_deref(), Some(after), "{before:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! HDMI-CEC through the kernel, with v4l-utils' follower as the television at the other end of the cable.
 
 use crate::guest::{CEC_BOX, CEC_TELEVISION, PATIENCE, camera_fault, hdmi_cable, keep, run, usb_cable};
+use cec_linux::{CecDevice, CecModeFollower, CecModeInitiator, CecOpcode};
 use residentd::call::CallId;
 use residentd::tv::cec::{Cec, device, quirks::Quirks};
 use residentd::tv::headless::Headless;
@@ -159,6 +160,59 @@ async fn keys_of_its_remote_control_arrive() {
         }
     }
     assert_eq!(got, [Key::Ok, Key::Up, Key::Red].map(|key| [(key, true), (key, false)]).concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn a_key_reaches_one_program_only() {
+    let _television = Television::new();
+    run("cec-ctl", &["-d", CEC_BOX, "--playback", "-o", "Telephone"]);
+    let other = |mode| {
+        let device = CecDevice::open(CEC_BOX).unwrap();
+        device.set_mode(CecModeInitiator::Send, mode).unwrap();
+        device
+    };
+    let press = || {
+        run("cec-ctl", &["-d", CEC_TELEVISION, "--to", "4", "--user-control-pressed", "ui-cmd=select"]);
+        run("cec-ctl", &["-d", CEC_TELEVISION, "--to", "4", "--user-control-released"]);
+    };
+    let reached = |device: &CecDevice| {
+        let mut keys = 0;
+        while let Ok(message) = device.rec_for(100) {
+            keys += usize::from(matches!(message.opcode(), Some(Ok(CecOpcode::UserControlPressed))));
+        }
+        keys
+    };
+    // one that keeps the keys to itself
+    let first = other(CecModeFollower::Exclusive);
+    let (set, mut events) = cec();
+    until("our input", async || set.own_input().is_some()).await;
+    press();
+    until("the other's key", async || reached(&first) == 1).await;
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, DriverEvent::Stroke(_)), "{event:?}");
+    }
+    // and one that would share them
+    drop(first);
+    let second = other(CecModeFollower::All);
+    let ours = |events: &mut mpsc::Receiver<DriverEvent>| {
+        let mut keys = 0;
+        while let Ok(event) = events.try_recv() {
+            keys += usize::from(matches!(event, DriverEvent::Stroke(stroke) if stroke.pressed));
+        }
+        keys
+    };
+    let (mut both, mut alone) = (0, 0);
+    until("keys for us alone", async || {
+        press();
+        sleep(Duration::from_millis(500)).await;
+        let (others, ours) = (reached(&second), ours(&mut events));
+        both += others * ours;
+        alone += usize::from(others == 0 && ours > 0);
+        alone > 1
+    })
+    .await;
+    println!("keys that reached both before that: {both}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! `residentctl doctor` on real devices: it finds them well, and each of them broken.
+//! `residentctl doctor` and `residentctl test` on real devices: they find them well, and each of them broken.
 
 use crate::guest::{self, CAMERA, camera_fault, display_cable, is_guest, packaged, usb_cable};
 use crate::service::Service;
@@ -15,13 +15,19 @@ fn examine() -> Value {
 }
 
 fn doctor(only: &[&str], settings: &[&str]) -> Value {
+    let checks = only.iter().flat_map(|check| ["--only", check]);
+    residentctl(&["doctor"].into_iter().chain(checks).collect::<Vec<_>>(), settings).1
+}
+
+/// Its exit code and its report, of a box with these settings and no daemon.
+fn residentctl(arguments: &[&str], settings: &[&str]) -> (Option<i32>, Value) {
     is_guest();
     let mut command = Command::new(if packaged() { "/usr/bin/residentctl" } else { env!("CARGO_BIN_EXE_residentctl") });
-    command.args(["--config", "/dev/null", "--socket", "/nonexistent", "doctor", "--json"]);
-    command.args(only.iter().flat_map(|check| ["--only", check]));
+    command.args(["--config", "/dev/null", "--socket", "/nonexistent", "--json"]).args(arguments);
     command.args(settings.iter().flat_map(|setting| ["--set", setting]));
     let output = command.output().unwrap();
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)))
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code(), report)
 }
 
 /// Whether each of them works. How well, a busy machine under the guest decides too: a warning is as good here as none.
@@ -68,6 +74,27 @@ fn doctor_finds_a_camera_that_stalls() {
     let report = examine();
     camera_fault("stall", 0);
     assert_eq!(works(&report), [false, false, true, true], "{report:#}");
+}
+
+#[test]
+#[ignore = "needs the device lab: make devlab-test"]
+fn the_speaker_is_heard_by_the_microphone_of_its_room_and_by_no_other() {
+    let test = |speaker: &str, microphone: &str| {
+        let settings = [format!("media.speaker={speaker}"), format!("media.microphone={microphone}")];
+        let (exit, report) = residentctl(&["test", "speaker"], &[&settings[0], &settings[1]]);
+        (exit, report["findings"][0].clone())
+    };
+    let (exit, heard) = test("plughw:CARD=Loopback,DEV=0", "plughw:CARD=Loopback,DEV=1");
+    assert!(exit == Some(0) && heard["says"].as_str().unwrap().contains("is heard after"), "{exit:?}: {heard:#}");
+    assert!(heard["figures"]["delay_ms"].is_number(), "{heard:#}");
+
+    // as a television that is mute, or on another input
+    let (exit, deaf) = test("plughw:CARD=Loopback,DEV=0", "plughw:CARD=Speaker,DEV=1");
+    assert!(exit == Some(0) && deaf["verdict"] == "warning" && deaf["next"].as_str().unwrap().contains("television"), "{deaf:#}");
+
+    let (exit, missing) = test("plughw:CARD=Elsewhere,DEV=0", "plughw:CARD=Loopback,DEV=1");
+    assert!(exit != Some(0) && missing["verdict"] == "failure", "{exit:?}: {missing:#}");
+    assert!(missing["next"].as_str().unwrap().contains("residentctl devices"), "{missing:#}");
 }
 
 /// Verdict, words and next step about the unit.

@@ -76,7 +76,7 @@ pub(super) fn cec(config: &Config) -> Outcome {
     let power = asked(CecOpcode::GiveDevicePowerStatus, CecOpcode::ReportPowerStatus).and_then(|data| data.first().copied());
     let vendor = asked(CecOpcode::GiveDeviceVendorId, CecOpcode::DeviceVendorId);
     let vendor = vendor.and_then(|data| Some(u32::from_be_bytes([0, *data.first()?, *data.get(1)?, *data.get(2)?])));
-    judge_set(power, vendor)
+    judge_set(power, vendor, &Quirks::with(config.path("tv.cec.quirks").as_deref()))
 }
 
 /// The first adapter that is plugged into a television, else the first.
@@ -92,11 +92,11 @@ fn adapter() -> Option<PathBuf> {
     all.iter().find(plugged).or(all.first()).cloned()
 }
 
-fn judge_set(power: Option<u8>, vendor: Option<u32>) -> Outcome {
+fn judge_set(power: Option<u8>, vendor: Option<u32>, quirks: &Quirks) -> Outcome {
     let maker = vendor.map_or_else(
         || "a television that does not say who made it".to_owned(),
         |vendor| {
-            let name = Quirks::with(None).profile(Some(vendor)).name;
+            let name = quirks.profile(Some(vendor)).name;
             format!("{name} (vendor {vendor:06X})")
         },
     );
@@ -164,10 +164,20 @@ mod tests {
 
     #[test]
     fn a_set_that_says_nothing_is_a_warning_and_one_that_sleeps_is_none() {
-        assert_eq!(judge_set(None, None).verdict, Verdict::Warning);
-        assert_eq!(judge_set(Some(1), None).verdict, Verdict::Ok);
-        let samsung = judge_set(Some(0), Some(0x0000_00F0));
+        let quirks = Quirks::default();
+        assert_eq!(judge_set(None, None, &quirks).verdict, Verdict::Warning);
+        assert_eq!(judge_set(Some(1), None, &quirks).verdict, Verdict::Ok);
+        let samsung = judge_set(Some(0), Some(0x0000_00F0), &quirks);
         assert!(samsung.verdict == Verdict::Ok && samsung.says.contains("0000F0") && samsung.says.contains("on"), "{samsung:?}");
+    }
+
+    #[test]
+    fn a_technicians_television_is_called_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("quirks.toml");
+        std::fs::write(&file, "[[tv]]\nvendor = \"00abcd\"\nname = \"the hall's projector\"\n").unwrap();
+        let says = judge_set(Some(0), Some(0xabcd), &Quirks::with(Some(&file))).says;
+        assert!(says.contains("the hall's projector (vendor 00ABCD), on"), "{says}");
     }
 
     #[test]

@@ -83,6 +83,8 @@ type Parts = (Vec<Arc<VideoEncoder>>, Option<Arc<AudioEncoder>>, Vec<Arc<Decoder
 struct SoundState {
     microphone: Option<(Instant, String)>,
     speaker: Option<(Instant, String)>,
+    /// The speaker's driver does not return.
+    hangs: Option<(Instant, String)>,
 }
 
 impl Session {
@@ -295,8 +297,9 @@ impl Inner {
         failure = failure.or_else(|| decoders.iter().find_map(|d| d.tick(now, rtt).err()));
         align(&decoders);
         {
-            let sound = lock(&self.sound);
-            for (since, line) in [&sound.microphone, &sound.speaker].into_iter().flatten() {
+            let mut sound = lock(&self.sound);
+            self.listen_to_speaker(&mut sound, now);
+            for (since, line) in [&sound.microphone, &sound.speaker, &sound.hangs].into_iter().flatten() {
                 if now.saturating_duration_since(*since) >= SOUND_GONE {
                     failure = failure.or_else(|| Some(MediaError(line.clone())));
                 }
@@ -306,6 +309,18 @@ impl Inner {
             && !self.failed.swap(true, Ordering::SeqCst)
         {
             let _ = self.events.try_send(MediaEvent::Failed(line));
+        }
+    }
+
+    /// One whose driver hangs cannot tell it itself.
+    fn listen_to_speaker(&self, sound: &mut SoundState, now: Instant) {
+        if !self.speaker.hangs() {
+            sound.hangs = None;
+        } else if sound.hangs.is_none() {
+            let device = if let super::SoundOut::Alsa(device) = &self.outputs.sound { device.as_str() } else { "" };
+            let line = format!("sound output {device}: its driver does not return; pull its plug and put it in again, or restart the box");
+            log::warn!(MESSAGE_ID = messages::SOUND_LOST.id; "{line}");
+            sound.hangs = Some((now, line));
         }
     }
 

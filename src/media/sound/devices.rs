@@ -1,5 +1,6 @@
 //! Sound cards, listed with the names that people know them by: the webcam's, the television's.
 
+use super::super::camera::device::{ANSWER_WITHIN, within};
 use alsa::ctl::{Ctl, DeviceIter, ElemIface, ElemType, ElemValue};
 use alsa::device_name::HintIter;
 use alsa::{Card, Direction};
@@ -41,16 +42,21 @@ struct Pcm {
     eld: Option<Vec<u8>>,
 }
 
-/// All sound devices of the box. A card that does not answer is left out.
+/// All sound devices of the box. A card that does not answer is left out, after three seconds.
 pub fn list() -> SoundDevices {
     let mut all = SoundDevices::default();
     for card in alsa::card::Iter::new().flatten() {
-        for (direction, found) in [(Direction::Capture, &mut all.microphones), (Direction::Playback, &mut all.speakers)] {
-            let hints = hdmi_hints(card);
-            found.extend(parts(card, direction).unwrap_or_default().iter().map(|pcm| describe(pcm, direction, &hints)));
-        }
+        let of_card = within(ANSWER_WITHIN, move || [Direction::Capture, Direction::Playback].map(|direction| of_card(card, direction)));
+        let Some([microphones, speakers]) = of_card else { continue };
+        all.microphones.extend(microphones);
+        all.speakers.extend(speakers);
     }
     all
+}
+
+fn of_card(card: Card, direction: Direction) -> Vec<SoundDevice> {
+    let hints = hdmi_hints(card);
+    parts(card, direction).unwrap_or_default().iter().map(|pcm| describe(pcm, direction, &hints)).collect()
 }
 
 fn parts(card: Card, direction: Direction) -> alsa::Result<Vec<Pcm>> {

@@ -21,6 +21,8 @@ const CUSHION: usize = 2 * STEREO;
 const TOO_MUCH: usize = 8 * STEREO;
 /// A loss of time longer than this is not caught up: 200 ms.
 const CATCH_UP: Duration = Duration::from_millis(200);
+/// The output takes a frame at once, or its driver hangs: opening a card is what takes longest.
+const HANGS: Duration = Duration::from_secs(3);
 /// An output that is not there for so long is told. When a call begins, the ring may still have it for a moment.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -64,6 +66,8 @@ impl Voice {
 struct Shared {
     voices: Mutex<Vec<Arc<Voice>>>,
     closed: AtomicBool,
+    /// When the thread came round last.
+    round: Mutex<Instant>,
 }
 
 /// The open speaker of a session.
@@ -86,7 +90,7 @@ impl Speaker {
         let card = matches!(out, SoundOut::Alsa(_));
         let figures = Figures::default();
         let sink = (out, figures.clone());
-        let shared = Arc::new(Shared { voices: Mutex::default(), closed: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { voices: Mutex::default(), closed: AtomicBool::new(false), round: Mutex::new(Instant::now()) });
         let (stop, stopped) = mpsc::channel();
         let voices = shared.clone();
         std::thread::Builder::new().name("media-speaker".into()).spawn(move || {
@@ -121,6 +125,11 @@ impl Speaker {
     /// How the sound card does, if there is one.
     pub fn stats(&self) -> Option<PlayingStats> {
         self.figures.as_ref().map(|f| *lock(f))
+    }
+
+    /// Whether a call into the output's driver does not return.
+    pub fn hangs(&self) -> bool {
+        lock(&self.shared.round).elapsed() >= HANGS
     }
 
     /// Ends the sound. Idempotent.
@@ -167,6 +176,7 @@ fn run(
     let mut ticks = Ticks::start();
     let (mut bad, mut told) = (None::<Instant>, false);
     while ticks.wait(stopped) && !shared.closed.load(Ordering::SeqCst) {
+        *lock(&shared.round) = Instant::now();
         let mut sum = [0i32; STEREO];
         for voice in lock(&shared.voices).iter() {
             voice.mix(&mut sum);

@@ -7,6 +7,7 @@
 use super::core::{Address, Sent};
 use super::message::{Frame, Physical};
 use super::{Adapter, Report};
+use crate::media::camera::device::{ANSWER_WITHIN, within};
 use crate::tv::watch::Watch;
 use crate::tv::worker::{Stuck, Worker};
 use cec_linux::{
@@ -119,7 +120,7 @@ async fn run(settings: &Settings, orders: &mut mpsc::Receiver<Frame>, reports: &
     let no_thread = |e: io::Error| Ended::Because(e.to_string());
     let (sender, receiver) = (Worker::start("cec-out").map_err(no_thread)?, Worker::start("cec-in").map_err(no_thread)?);
     let wanted = settings.clone();
-    let (device, path) = receiver.run(PATIENCE, move || find(&wanted)).await?.map_err(Ended::Because)?;
+    let Found { device, path, mut alone } = receiver.run(PATIENCE, move || find(&wanted)).await?.map_err(Ended::Because)?;
     let device = Arc::new(device);
     let opened = device.clone();
     let mut known = receiver.run(PATIENCE, move || address(&opened)).await?.map_err(|e| lost(&e))?;
@@ -129,6 +130,7 @@ async fn run(settings: &Settings, orders: &mut mpsc::Receiver<Frame>, reports: &
     #[allow(deprecated)] // its successor is unsafe for types that close their descriptor early; this one does not
     let ready = AsyncFd::with_interest(device.clone(), Interest::READABLE | Interest::PRIORITY).map_err(|e| lost(&e))?;
     let mut sending = None;
+    let mut again = tokio::time::interval(AGAIN);
     loop {
         tokio::select! {
             order = orders.recv(), if sending.is_none() => {
@@ -154,6 +156,13 @@ async fn run(settings: &Settings, orders: &mut mpsc::Receiver<Frame>, reports: &
                     tell(reports, Report::Address(Some(known))).await?;
                 }
             }
+            _ = again.tick(), if !alone => {
+                let device = device.clone();
+                alone = receiver.run(PATIENCE, move || device.set_mode(CecModeInitiator::Send, CecModeFollower::Exclusive)).await?.is_ok();
+                if alone {
+                    log::info!("keys and answers that come by {} reach us now, and nobody else", path.display());
+                }
+            }
             () = reports.closed() => return Err(Ended::NobodyListens),
         }
     }
@@ -170,8 +179,16 @@ fn lost(e: &io::Error) -> Ended {
     })
 }
 
+/// An adapter that has been set up.
+struct Found {
+    device: CecDevice,
+    path: PathBuf,
+    /// What is sent to it comes to us, and to nobody else.
+    alone: bool,
+}
+
 /// The adapter to use, set up.
-fn find(settings: &Settings) -> Result<(CecDevice, PathBuf), String> {
+fn find(settings: &Settings) -> Result<Found, String> {
     let candidates = match &settings.device {
         Some(device) => vec![device.clone()],
         None => adapters(),
@@ -223,11 +240,16 @@ impl AdapterInfo {
     }
 }
 
-/// All adapters of the box with what they say. Nothing is sent over the cable.
+/// All adapters of the box with what they say. Nothing is sent over the cable. Blocks while drivers answer, three seconds for each that
+/// hangs.
 pub fn adapters_here() -> Vec<AdapterInfo> {
     let ask = |path: &Path| {
-        let device = CecDevice::open(path)?;
-        Ok((device.get_capas()?.driver().to_owned(), address(&device)?))
+        let path = path.to_owned();
+        let asked = within(ANSWER_WITHIN, move || {
+            let device = CecDevice::open(path)?;
+            Ok((device.get_capas()?.driver().to_owned(), address(&device)?))
+        });
+        asked.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, "its driver does not answer")))
     };
     let tell = |path: PathBuf| match ask(&path) {
         Ok((driver, at)) => {
@@ -263,10 +285,12 @@ fn look(path: &Path, settings: &Settings) -> io::Result<Option<(CecDevice, bool)
     Ok(Some((device, physical != CecPhysicalAddress::INVALID || settings.physical.is_some())))
 }
 
-fn set_up(device: CecDevice, path: PathBuf, settings: &Settings) -> Result<(CecDevice, PathBuf), String> {
+fn set_up(device: CecDevice, path: PathBuf, settings: &Settings) -> Result<Found, String> {
     let tell = |what: &str, e: io::Error| format!("{}: {what}: {e}", path.display());
-    if let Err(e) = device.set_mode(CecModeInitiator::Send, CecModeFollower::Exclusive) {
-        log::warn!(MESSAGE_ID = crate::journal::messages::CEC_UNUSABLE.id; "another program listens on {} too ({e}); keys may reach both: end it (Kodi, cec-follower, …)", path.display());
+    let exclusive = device.set_mode(CecModeInitiator::Send, CecModeFollower::Exclusive);
+    if let Err(e) = &exclusive {
+        // The kernel gives such a program everything, and us nothing.
+        log::warn!(MESSAGE_ID = crate::journal::messages::CEC_UNUSABLE.id; "another program keeps the keys and answers that come by {} to itself ({e}): end it (Kodi, cec-follower, …)", path.display());
         device.set_mode(CecModeInitiator::Send, CecModeFollower::All).map_err(|e| tell("another program keeps it to itself", e))?;
     }
     let capabilities = device.get_capas().map_err(|e| tell("capabilities", e))?.capabilities();
@@ -285,7 +309,7 @@ fn set_up(device: CecDevice, path: PathBuf, settings: &Settings) -> Result<(CecD
             device.set_log(ours).map_err(|e| tell("logical address", e))?;
         }
     }
-    Ok((device, path))
+    Ok(Found { device, path, alone: exclusive.is_ok() })
 }
 
 fn address(device: &CecDevice) -> io::Result<Address> {

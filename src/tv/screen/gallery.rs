@@ -9,8 +9,21 @@ use std::io::Cursor;
 use std::time::{Duration, Instant};
 
 /// The screens there are, by name.
-pub const SCREENS: [&str; 10] =
-    ["ringing", "ringing-decline", "countdown", "connecting", "in-call", "in-call-audio", "in-call-weak", "ended", "missed", "no-camera"];
+pub const SCREENS: [&str; 13] = [
+    "ringing",
+    "ringing-decline",
+    "ringing-audio",
+    "countdown",
+    "connecting",
+    "in-call",
+    "in-call-audio",
+    "in-call-weak",
+    "in-call-no-camera",
+    "ended",
+    "missed",
+    "missed-many",
+    "no-camera",
+];
 
 /// A screen as a PNG of 1920 by 1080, with an invented caller. Draws on the calling thread for about a second.
 ///
@@ -36,17 +49,21 @@ fn view(screen: &str, now: Instant, today: jiff::Timestamp) -> Option<View> {
         photo: None,
     };
     let call = CallId(1);
-    let in_call = |medium, weak| Scene::InCall { call, caller: caller(), medium, weak, muted: weak, no_camera: false };
+    let in_call = |medium, weak, no_camera| Scene::InCall { call, caller: caller(), medium, weak, muted: weak, no_camera };
+    let hours_ago = |hours| (caller(), today - jiff::SignedDuration::from_hours(hours));
     let length = Duration::from_secs(10);
     let scene = match screen {
         "ringing" | "ringing-decline" => Scene::Ringing { call, caller: caller(), medium: Medium::Video },
+        "ringing-audio" => Scene::Ringing { call, caller: caller(), medium: Medium::Audio },
         "countdown" => Scene::Countdown { call, caller: caller(), medium: Medium::Video, until: Some(now + length), length },
         "connecting" => Scene::Connecting { call, caller: caller(), medium: Medium::Video },
-        "in-call" => in_call(Medium::Video, false),
-        "in-call-audio" => in_call(Medium::Audio, false),
-        "in-call-weak" => in_call(Medium::Video, true),
+        "in-call" => in_call(Medium::Video, false, false),
+        "in-call-audio" => in_call(Medium::Audio, false, false),
+        "in-call-weak" => in_call(Medium::Video, true, false),
+        "in-call-no-camera" => in_call(Medium::Video, false, true),
         "ended" => Scene::Ended { caller: caller(), ending: Ending::CallerEnded },
-        "missed" => Scene::Missed { calls: vec![(caller(), today)] },
+        "missed" => Scene::Missed { calls: vec![hours_ago(0)] },
+        "missed-many" => Scene::Missed { calls: (0..6).map(|i| hours_ago(20 * i)).collect() },
         "no-camera" => Scene::NoCamera { caller: caller() },
         _ => return None,
     };

@@ -160,6 +160,23 @@ fn a_sound_card_that_never_comes_is_a_failure_with_its_name() {
     assert!(line.contains("hw:CARD=Missing") && line.contains("aplay -L"), "{line}");
 }
 
+#[test]
+fn a_sound_card_whose_driver_never_returns_is_a_failure_and_holds_up_nothing() {
+    let (tell, mut events) = mpsc::channel(8);
+    let watcher = Arc::new(Watcher::default());
+    let (let_go, hangs) = std::sync::mpsc::channel::<()>();
+    let hangs = Mutex::new(hangs);
+    let samples: super::super::super::SampleSink = Arc::new(move |_: &[i16]| {
+        let _ = lock(&hangs).recv();
+    });
+    let outputs = Outputs { remote: watcher.clone(), own: watcher, sound: SoundOut::Samples(samples) };
+    let session = Session::open(Config { microphone: MicrophoneSource::None, ..small() }, false, outputs, tell).unwrap();
+    let MediaEvent::Failed(line) = next(&mut events) else { panic!("another event came first") };
+    assert!(line.contains("sound output") && line.contains("does not return"), "{line}");
+    session.close();
+    drop(let_go);
+}
+
 /// How many files of this process are this one.
 fn open_files(path: &std::path::Path) -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().flatten().filter(|f| std::fs::read_link(f.path()).is_ok_and(|p| p == path)).count()
