@@ -32,7 +32,8 @@ pub enum Sink {
 }
 
 impl Sink {
-    fn description(&self) -> &'static str {
+    /// The end of a pipeline for it.
+    pub(crate) fn description(&self) -> &'static str {
         match self {
             // Made for the display, see `displays.rs`.
             Sink::Kms(..) => "",

@@ -7,6 +7,7 @@ use super::super::screen::Screen;
 use crate::config::Config;
 use crate::media::reading::bars;
 use crate::tv::displays;
+use crate::tv::output::Sink;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +25,7 @@ pub async fn show(screen: &mut Screen, api: &Daemon, config: &Config, seconds: u
             displays::free(&display.card).map_err(failed)?;
             displays::sink(display, mode)
         }
-        "window" => "autovideosink name=sink".to_owned(),
+        "window" => Sink::Window.description().to_owned(),
         _ => return Ok(None),
     };
     let status = api.get("status").await.ok();

@@ -119,7 +119,7 @@ const ELEMENTS: &[(When, &[&str])] = &[
     (When::Microphone, &["alsasrc"]),
     (When::TestTone, &["audiotestsrc"]),
     (When::Sink("kms"), &["kmssink"]),
-    (When::Sink("window"), &["waylandsink", "ximagesink", "autovideosink"]),
+    (When::Sink("window"), &["waylandsink", "ximagesink"]),
     (When::Sink("driver"), &["jpegenc"]),
     (When::Sink("none"), &["fakesink"]),
 ];
