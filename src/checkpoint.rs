@@ -1,5 +1,5 @@
-//! The moments of a call at which a test kills the daemon, to see what the next start makes of it: all of them are named
-//! here. In builds for use there is nothing behind [`reached`].
+//! The moments of a call at which a test kills the daemon, to see what the next start makes of it, or has it stand still:
+//! all of them are named here. In builds for use there is nothing behind [`reached`].
 
 macro_rules! points {
     ($($(#[$about:meta])* $point:ident = $name:literal,)*) => {
@@ -141,6 +141,9 @@ points! {
 /// The environment variable that names the point at which to end.
 pub const VARIABLE: &str = "RESIDENTD_KILL_AT";
 
+/// The environment variable that names the point at which whoever comes there stays for ever.
+pub const STUCK: &str = "RESIDENTD_STICK_AT";
+
 /// Says that this moment has come.
 #[cfg(debug_assertions)]
 pub fn reached(point: Point) {
@@ -148,9 +151,13 @@ pub fn reached(point: Point) {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
     static WANTED: OnceLock<Option<String>> = OnceLock::new();
+    static STAYS: OnceLock<Option<String>> = OnceLock::new();
     static WRITTEN: AtomicBool = AtomicBool::new(false);
     if point == Point::CallWritten {
         WRITTEN.store(true, Ordering::Relaxed);
+    }
+    while STAYS.get_or_init(|| std::env::var(STUCK).ok()).as_deref() == Some(point.name()) {
+        std::thread::park();
     }
     let wanted = WANTED.get_or_init(|| std::env::var(VARIABLE).ok());
     if wanted.as_deref() == Some(point.name()) {

@@ -248,3 +248,32 @@ async fn the_countdown_counts_by_itself() {
         different.insert(f.pictures.recv_timeout(PATIENCE).expect("one number after the other"));
     }
 }
+
+#[tokio::test]
+async fn the_ring_is_as_loud_as_is_set() {
+    let mut peaks = Vec::new();
+    for volume in [50, 100] {
+        let peak = Arc::new(AtomicUsize::new(0));
+        let (of_sink, samples) = (peak.clone(), Arc::new(AtomicUsize::new(0)));
+        let count = samples.clone();
+        let mut f = fixture(|setting| {
+            setting.ring_volume = volume;
+            setting.sound = Some(SoundOut::Samples(Arc::new(move |s: &[i16]| {
+                let loudest = s.iter().map(|s| usize::from(s.unsigned_abs())).max().unwrap_or(0);
+                of_sink.fetch_max(loudest, Ordering::Relaxed);
+                count.fetch_add(s.len(), Ordering::Relaxed);
+            })));
+        });
+        f.show(scenes::ringing());
+        // half a second of both channels: the first strokes, which are the same each time
+        let end = std::time::Instant::now() + PATIENCE;
+        while samples.load(Ordering::Relaxed) < 48_000 {
+            assert!(std::time::Instant::now() < end, "no ring");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        f.show(Scene::Idle);
+        peaks.push(peak.load(Ordering::Relaxed));
+    }
+    let ratio = peaks[0] as f64 / peaks[1] as f64;
+    assert!((0.45..0.55).contains(&ratio), "{peaks:?}");
+}

@@ -1,12 +1,12 @@
 //! HDMI-CEC through the kernel, with v4l-utils' follower as the television at the other end of the cable.
 
-use crate::guest::{CEC_BOX, CEC_TELEVISION, PATIENCE, camera_fault, hdmi_cable, keep, run, usb_cable};
+use crate::guest::{CAMERA, CEC_BOX, CEC_TELEVISION, PATIENCE, camera_fault, hdmi_cable, keep, run, usb_cable};
 use cec_linux::{CecDevice, CecModeFollower, CecModeInitiator, CecOpcode};
 use residentd::call::CallId;
 use residentd::tv::cec::{Cec, device, quirks::Quirks};
 use residentd::tv::headless::Headless;
 use residentd::tv::keys::Key;
-use residentd::tv::power::Set;
+use residentd::tv::power::{Input, Set};
 use residentd::tv::stage::DriverEvent;
 use residentd::tv::{self, Command, Power, TvEvent, Wake};
 use std::process::{Child, Stdio};
@@ -234,6 +234,27 @@ async fn the_cable_and_the_adapter_come_and_go() {
     let _television = Television::new();
     until("the input again", async || set.own_input().is_some()).await;
     power_is(&set, Power::On).await;
+}
+
+/// The television's EDID tells where the cable is plugged in; this is what the kernel makes of it at our end.
+fn television_at(physical: &str) {
+    run("v4l2-ctl", &["-d", CAMERA, &format!("--set-edid=pad=1,type=hdmi,pa={physical}")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn another_physical_address_is_ours_from_then_on() {
+    let _television = Television::new();
+    let (set, _events) = cec();
+    power_is(&set, Power::On).await;
+    assert_eq!(set.own_input().as_deref(), Some("1.0.0.0"));
+    // the television is at the second socket of a receiver now, and we are at its first
+    television_at("2.0.0.0");
+    until("the other address", async || set.own_input().as_deref() == Some("2.1.0.0")).await;
+    set.input(&Input::Ours).await.unwrap();
+    until("our picture by that", async || Television::heard().contains("2.1.0.0")).await;
+    television_at("0.0.0.0");
+    until("the address as before", async || set.own_input().as_deref() == Some("1.0.0.0")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

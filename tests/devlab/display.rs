@@ -144,6 +144,46 @@ async fn the_dialog_is_scanned_out_and_comes_back_with_the_cable() {
     assert_eq!(seen(&mut events).await, Ok(()));
 }
 
+/// What a television of this name says of itself, that shows 1280x720 at 60 Hz and nothing else (VESA E-EDID 1.3).
+fn edid(name: &str) -> [u8; 128] {
+    let mut edid = [0; 128];
+    edid[1..7].fill(0xff);
+    // maker "RES", version 1.3, digital, its size, gamma 2.2, the first timing is the best
+    edid[8..25].copy_from_slice(&[0x48, 0xb3, 1, 0, 0, 0, 0, 0, 1, 30, 1, 3, 0x80, 48, 27, 120, 0x0a]);
+    // no timings of VESA's
+    edid[38..54].fill(1);
+    edid[54..72].copy_from_slice(&[1, 0x1d, 0, 0x72, 0x51, 0xd0, 0x1e, 0x20, 0x6e, 0x28, 0x55, 0, 0xe0, 0x0e, 0x11, 0, 0, 0x1e]);
+    edid[75] = 0xfc;
+    edid[77..90].fill(b' ');
+    edid[77..77 + name.len()].copy_from_slice(name.as_bytes());
+    edid[77 + name.len()] = b'\n';
+    // two places that hold nothing
+    (edid[93], edid[111]) = (0x10, 0x10);
+    edid[127] = edid.iter().fold(0u8, |sum, byte| sum.wrapping_sub(*byte));
+    edid
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn the_television_is_called_and_driven_as_its_edid_says() {
+    is_guest();
+    display_cable(true);
+    let says = |edid: &[u8]| std::fs::write("/sys/kernel/debug/dri/0/Virtual-1/edid_override", edid).unwrap();
+    says(&edid("BRAVIA"));
+    let all = displays::list().unwrap();
+    let (display, mode) = displays::choose(&all, &Wanted::default()).unwrap();
+    assert_eq!((display.monitor.as_deref(), mode.width, mode.height, mode.rate), (Some("BRAVIA"), 1280, 720, 60), "{display:?}");
+    let (mut theatre, mut events) = theatre();
+    theatre.show(1, &ringing());
+    while let Err(why) = seen(&mut events).await {
+        assert!(why.contains("DRM master"), "{why}");
+    }
+    the_dialog_is_seen("720p");
+    let lit = displays::list().unwrap().into_iter().find_map(|display| display.current);
+    says(b"reset");
+    assert_eq!(lit, Some((1280, 720)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the device lab: make devlab-test"]
 async fn another_program_that_holds_the_display_is_named_and_waited_for() {

@@ -87,6 +87,12 @@ pub fn camera_fault(name: &str, value: u32) {
     std::fs::write(format!("/sys/module/vivid/parameters/{name}"), value.to_string()).unwrap();
 }
 
+/// A display (1) or a sound card (its number, counted from 1) whose driver does not return, until 0.
+pub fn hangs(module: &str, which: u32) {
+    is_guest();
+    std::fs::write(format!("/sys/module/{module}/parameters/hang"), which.to_string()).unwrap();
+}
+
 /// The processes that have a device open, by their command lines: asked of /proc, as a resident's relative could.
 pub fn holders(device: &str) -> Vec<String> {
     is_guest();

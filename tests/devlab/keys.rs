@@ -7,6 +7,7 @@ use residentd::tv::keymap::Map;
 use residentd::tv::keys::{Key, Stroke};
 use residentd::tv::remotes::{self, Settings};
 use residentd::tv::stage::DriverEvent;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -24,10 +25,14 @@ impl Remote {
         self.0.emit(&[InputEvent::new(EventType::KEY.0, key.code(), value)]).unwrap();
     }
 
+    /// Where it is.
+    pub fn node(&mut self) -> PathBuf {
+        self.0.enumerate_dev_nodes_blocking().unwrap().next().unwrap().unwrap()
+    }
+
     /// As another program sees it.
     pub fn other(&mut self) -> Device {
-        let path = self.0.enumerate_dev_nodes_blocking().unwrap().next().unwrap().unwrap();
-        let device = Device::open(path).unwrap();
+        let device = Device::open(self.node()).unwrap();
         device.set_nonblocking(true).unwrap();
         device
     }

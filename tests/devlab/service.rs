@@ -270,3 +270,27 @@ async fn the_service_starts_under_its_own_unit_comes_online_and_holds_no_device(
     drop(service);
     assert!(caller.presence(RESIDENT, false, PATIENCE).await, "still online after its end");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn devices_have_names_that_stay_and_belong_to_the_groups_of_the_daemon() {
+    let lab = Lab::start(residentd_lab::Options::default()).await.unwrap();
+    let _service = Service::start(&lab, "");
+    let named = |name: &str| std::fs::canonicalize(Path::new("/dev/residentd").join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    // the node that gives pictures, of all those of the camera
+    assert_eq!(
+        guest::run("udevadm", &["info", "--query=property", "--property=SUBSYSTEM", "--value", "/dev/residentd/camera"]).trim(),
+        "video4linux"
+    );
+    let offers = guest::run("udevadm", &["info", "--query=property", "--property=ID_V4L_CAPABILITIES", "--value", "/dev/residentd/camera"]);
+    assert!(offers.contains(":capture:"), "{offers}");
+    assert!(named("television").to_string_lossy().starts_with("/dev/cec"));
+    let group = |path: &str| guest::run("stat", &["--format=%G %a", path]).trim().to_owned();
+    for (path, wanted) in [(guest::CAMERA, "video 660"), (guest::CEC_BOX, "video 660"), ("/dev/dri/card0", "video 660")] {
+        assert_eq!(group(path), wanted, "{path}");
+    }
+    let mut remote = crate::keys::Remote::new("Device lab remote");
+    let node = remote.node();
+    guest::run("udevadm", &["settle"]);
+    assert_eq!(group(&node.to_string_lossy()), "input 660");
+}

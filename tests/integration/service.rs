@@ -2,12 +2,16 @@
 //! dropped call.
 use crate::support::participant::{Guest, Participant};
 use crate::support::program::{self, CALLER, Daemon, PATIENCE, RESIDENT, RESIDENT_NAME, configure};
+use residentd::checkpoint::{Point, STUCK};
 use residentd_lab::{CallOptions, Lab, Options, Power, ReplyKind};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 const QUIET: &str = "tv.sink = \"none\"\nmedia.speaker = \"none\"";
+
+/// systemd's patience with a daemon that does not ping.
+const WATCHDOG: Duration = Duration::from_millis(1500);
 
 /// systemd's end of the notifications.
 struct Systemd {
@@ -27,7 +31,7 @@ impl Systemd {
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         let mut command = program::command(file);
-        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1500000").envs(environment.iter().copied());
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string()).envs(environment.iter().copied());
         (Systemd { socket, heard: Vec::new() }, Daemon::start(&mut command, dir))
     }
 
@@ -42,9 +46,25 @@ impl Systemd {
             }
             before.append(&mut self.heard);
             assert!(from.elapsed() < PATIENCE, "{what:?} is not heard, but {before:?}");
-            let mut buffer = [0; 4096];
-            if let Ok(length) = self.socket.recv(&mut buffer) {
-                self.heard.extend(String::from_utf8_lossy(&buffer[..length]).lines().map(str::to_owned));
+            self.listen();
+        }
+    }
+
+    fn listen(&mut self) {
+        let mut buffer = [0; 4096];
+        if let Ok(length) = self.socket.recv(&mut buffer) {
+            self.heard.extend(String::from_utf8_lossy(&buffer[..length]).lines().map(str::to_owned));
+        }
+    }
+
+    /// Waits until no ping has come for so long that systemd would end the daemon.
+    fn pings_end(&mut self) {
+        let (from, mut last) = (Instant::now(), Instant::now());
+        while last.elapsed() < WATCHDOG {
+            assert!(from.elapsed() < PATIENCE, "it pings on");
+            self.listen();
+            if self.heard.drain(..).any(|line| line.contains("WATCHDOG=1")) {
+                last = Instant::now();
             }
         }
     }
@@ -72,6 +92,27 @@ async fn it_is_ready_without_the_cloud_says_how_it_is_and_pings_as_long_as_it_go
     daemon.signal("-TERM");
     systemd.hear("STOPPING=1");
     assert!(daemon.end().await.success());
+}
+
+/// A part of the daemon that waits for ever: systemd is pinged no more, and starts it anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_pings_no_more_when_television_agent_or_line_is_stuck() {
+    for stuck_at in [Point::TelevisionWoken, Point::WokenHeard, Point::TicketAsked] {
+        let lab = Lab::start(Options::default()).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = configure(&lab, dir.path(), QUIET);
+        let (mut systemd, mut daemon) = Systemd::start_with(dir.path(), &file, &[(STUCK, Path::new(stuck_at.name()))]);
+        daemon.online().await;
+        systemd.hear("WATCHDOG=1");
+        lab.caller(CALLER).request(RESIDENT, &CallOptions::default());
+        systemd.hear("STATUS=a call rings");
+        if stuck_at == Point::TicketAsked {
+            daemon.ask("POST", "/v1/accept");
+        }
+        systemd.pings_end();
+        daemon.signal("-KILL");
+        daemon.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -344,7 +344,17 @@ fn drain(device: &CecDevice) -> io::Result<Vec<Frame>> {
 fn transmit(device: &CecDevice, frame: &Frame) -> io::Result<Sent> {
     let address = |n: u8| CecLogicalAddress::try_from(n).unwrap_or(CecLogicalAddress::UnregisteredBroadcast);
     let Ok(opcode) = CecOpcode::try_from(frame.opcode) else { return Ok(Sent::Refused) };
-    let Err(e) = device.transmit_data(address(frame.from), address(frame.to), opcode, &frame.data) else { return Ok(Sent::Acked) };
+    match device.transmit_data(address(frame.from), address(frame.to), opcode, &frame.data) {
+        Ok(()) => Ok(Sent::Acked),
+        Err(e) => fate(e),
+    }
+}
+
+/// What became of a message that was not acknowledged.
+///
+/// # Errors
+/// The adapter is gone.
+fn fate(e: io::Error) -> io::Result<Sent> {
     match e.raw_os_error() {
         Some(libc::ENODEV | libc::ENXIO) => Err(e),
         Some(libc::EBUSY) => Ok(Sent::Lost),
@@ -355,5 +365,24 @@ fn transmit(device: &CecDevice, frame: &Frame) -> io::Result<Sent> {
             let disturbed = ["ArbLost", "LowDrive", "Errors"].iter().any(|w| words.contains(w)) && !words.contains("NAck");
             Ok(if disturbed { Sent::Lost } else { Sent::NotAcked })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_a_message_is_told_from_the_kernels_number_or_the_crates_words() {
+        let words = |text: &str| fate(io::Error::other(text)).unwrap();
+        assert_eq!(words("ArbLost: 5 "), Sent::Lost);
+        assert_eq!(words("LowDrive: 2 Errors: 1 "), Sent::Lost);
+        // somebody spoke in between, and nobody was there all the same
+        assert_eq!(words("ArbLost: 1 NAck: 2 "), Sent::NotAcked);
+        assert_eq!(words("NAck: 2 "), Sent::NotAcked);
+        let number = |n| fate(io::Error::from_raw_os_error(n));
+        assert_eq!(number(libc::EBUSY).unwrap(), Sent::Lost);
+        assert_eq!(number(libc::EINVAL).unwrap(), Sent::Refused);
+        assert!(number(libc::ENODEV).is_err() && number(libc::ENXIO).is_err());
     }
 }

@@ -153,6 +153,13 @@ impl Bus {
         let _ = self.reports.send(Report::Address(address)).await;
     }
 
+    /// The cable goes into another socket of the television.
+    pub async fn plug_into(&self, socket: Physical) {
+        self.cable(Some(false)).await;
+        self.lock().manners.plug = socket;
+        self.cable(Some(true)).await;
+    }
+
     fn address(&self) -> Address {
         let inner = self.lock();
         if inner.now.plugged {

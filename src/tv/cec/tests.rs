@@ -314,6 +314,19 @@ async fn the_cable_is_pulled_in_a_call_and_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_box_is_plugged_into_another_socket_in_a_call() {
+    let house = house(Manners::default(), false, TUNER, 40).await;
+    house.wake().await;
+    house.until("our picture", House::shows_us).await;
+    house.bus.choose(TUNER).await;
+    house.bus.plug_into(Physical(0x3000)).await;
+    house.until("our picture at the other socket", |h| h.bus.now().shown == Physical(0x3000)).await;
+    assert_eq!(house.set.own_input().as_deref(), Some("3.0.0.0"));
+    assert!(house.restore().await);
+    assert!(!house.bus.now().on);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_adapter_is_pulled_and_comes_back() {
     let house = house(Manners::default(), false, TUNER, 40).await;
     house.bus.cable(None).await;

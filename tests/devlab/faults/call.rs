@@ -108,6 +108,9 @@ impl House {
         for name in ["stall", "hang"] {
             guest::camera_fault(name, 0);
         }
+        for module in ["vkms", "snd_aloop"] {
+            guest::hangs(module, 0);
+        }
         let House { service, tone, set, .. } = self;
         drop((service, tone, set));
         mend_everything();
@@ -276,7 +279,7 @@ impl House {
         let ended = over || outcome == ByKeyLater && moment == Talking;
         assert_eq!(status["phase"], if ended { "message" } else { "talking" }, "{what}");
         let resident = resident.unwrap_or_else(|| resident::sees(&status, true));
-        if matches!(kind, Kind::DisplayUnplugged | Kind::DisplayHeld) && outcome == GoesOn {
+        if matches!(kind, Kind::DisplayUnplugged | Kind::DisplayHeld | Kind::DisplayHangs) && outcome == GoesOn {
             self.told(&what, says);
             let shown = |house: &House| house.service.journal_since(&house.mark).iter().filter(|l| l.contains("showing on")).count();
             let before = shown(self);

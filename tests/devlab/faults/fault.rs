@@ -79,6 +79,7 @@ impl Fault {
                 fault.holder = hold("aplay -q -D hw:Speaker,0,1 -f S16_LE -r 48000 -c 2 /dev/zero");
                 until("the other program has the loudspeaker", || !guest::holders("/dev/snd/pcmC1D0p").is_empty());
             }
+            SpeakerHangs => guest::hangs("snd_aloop", 2),
             MicrophoneOverruns => xrun("Loopback", "pcm1c"),
             SpeakerUnderruns => xrun("Speaker", "pcm0p"),
             TelevisionSwitchedAway => house.lab.set_tv(|tv| tv.input = "hdmi2".into()),
@@ -93,6 +94,7 @@ impl Fault {
                 fault.holder = Some(Command::new("python3").args(["-c", hold]).spawn().unwrap());
                 until("the other program has the display", || !guest::holders("/dev/dri/card0").is_empty());
             }
+            DisplayHangs => guest::hangs("vkms", 1),
             RemoteUnplugged => house.remote = None,
             RemoteHeld => house.remote().grab(true),
         }
@@ -133,6 +135,8 @@ impl Fault {
             SpeakerUnplugged => assert!(sound_card(1, "bind").wait().unwrap().success()),
             CablePulled => guest::hdmi_cable(true),
             AdapterHangs => guest::camera_fault("hang", 0),
+            SpeakerHangs => guest::hangs("snd_aloop", 0),
+            DisplayHangs => guest::hangs("vkms", 0),
             TelevisionSilent | TelevisionWakesLate => house.set().pause(false),
             TelevisionUnpowered => house.set().power_up(),
             DisplayUnplugged => guest::display_cable(true),

@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use std::fmt::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
-use table::{Case, OF_EACH_KIND, Place, TABLE};
+use table::{Case, OF_EACH_KIND, OF_EACH_RUN, Place, TABLE};
 
 /// What came of a case.
 struct Row {
@@ -73,20 +73,22 @@ async fn try_all(cases: &[&Case], place: Place) {
         assert_eq!(house.service.property("NRestarts"), "0");
     }
     writeln!(text, "\n{} rows, {} failed, {:.0} s", cases.len(), failed.len(), from.elapsed().as_secs_f64()).unwrap();
-    std::fs::write(guest::keep("faults.md"), &text).unwrap();
+    std::fs::write(guest::keep(&format!("faults-{place:?}.md")), &text).unwrap();
     println!("{text}");
     assert!(failed.is_empty(), "not as they should be: {failed:#?}");
 }
 
-/// Those that DEVLAB_FAULT asks for: `each` kind once, or whose name contains one of its parts; without it all. A part that
-/// no fault's name contains is a mistake.
+/// Those that DEVLAB_FAULT asks for: `each` kind once, the `few` of each run, or whose name contains one of its parts; without it all. A
+/// part that no fault's name contains is a mistake.
 async fn faults_of(place: Place) {
     let only = std::env::var("DEVLAB_FAULT").unwrap_or_default();
     let is_called = |case: &Case, part: &str| format!("{:?} {:?}", case.kind, case.moment).contains(part);
-    let unknown: Vec<_> = only.split(',').filter(|part| *part != "each" && !TABLE.iter().any(|case| is_called(case, part))).collect();
+    let unknown: Vec<_> =
+        only.split(',').filter(|part| !["each", "few"].contains(part) && !TABLE.iter().any(|case| is_called(case, part))).collect();
     assert_eq!(unknown, [""; 0], "no fault is called so");
     let wanted = |case: &&Case| match only.as_str() {
         "each" => OF_EACH_KIND.contains(&(case.kind, case.moment)),
+        "few" => OF_EACH_RUN.contains(&(case.kind, case.moment)),
         only => only.split(',').any(|part| is_called(case, part)),
     };
     try_all(&TABLE.iter().filter(|case| case.kind.place() == place).filter(wanted).collect::<Vec<_>>(), place).await;

@@ -18,6 +18,7 @@ pub enum Kind {
     MicrophoneOverruns,
     SpeakerUnplugged,
     SpeakerHeld,
+    SpeakerHangs,
     SpeakerUnderruns,
     TelevisionSwitchedAway,
     TelevisionPutToStandby,
@@ -30,6 +31,7 @@ pub enum Kind {
     TelevisionWakesLate,
     DisplayUnplugged,
     DisplayHeld,
+    DisplayHangs,
     RemoteUnplugged,
     RemoteHeld,
 }
@@ -88,7 +90,7 @@ impl Kind {
     pub fn place(self) -> Place {
         match self {
             CablePulled | AdapterUnplugged | AdapterHangs | TelevisionSilent | TelevisionUnpowered | TelevisionWakesLate
-            | DisplayUnplugged | DisplayHeld | RemoteUnplugged | RemoteHeld => Place::Television,
+            | DisplayUnplugged | DisplayHeld | DisplayHangs | RemoteUnplugged | RemoteHeld => Place::Television,
             _ => Place::Devices,
         }
     }
@@ -163,6 +165,8 @@ pub const TABLE: &[Case] = &[
     says(SpeakerUnplugged, Talking, Ends, &messages::MEDIA_FAILED),
     quiet(SpeakerUnplugged, HangingUp, Closes),
     says(SpeakerHeld, BeforeTheCall, Ends, &messages::MEDIA_FAILED),
+    says(SpeakerHangs, BeforeTheCall, Ends, &messages::MEDIA_FAILED),
+    says(SpeakerHangs, Ringing, Ends, &messages::MEDIA_FAILED),
     quiet(SpeakerUnderruns, Talking, GoesOn),
     quiet(SpeakerUnderruns, HangingUp, Closes),
     quiet(TelevisionSwitchedAway, Ringing, GoesOn),
@@ -197,13 +201,24 @@ pub const TABLE: &[Case] = &[
     says(DisplayUnplugged, Talking, GoesOn, &messages::CALL_UNNOTICED),
     quiet(DisplayUnplugged, HangingUp, Closes),
     says(DisplayHeld, BeforeTheCall, GoesOn, &messages::CALL_UNNOTICED),
+    says(DisplayHangs, BeforeTheCall, GoesOn, &messages::CALL_UNNOTICED),
     quiet(RemoteUnplugged, Ringing, ByKeyLater),
     quiet(RemoteUnplugged, Talking, ByKeyLater),
     quiet(RemoteUnplugged, HangingUp, Closes),
     says(RemoteHeld, BeforeTheCall, ByKeyLater, &messages::REMOTE_UNUSABLE),
 ];
 
-/// One row of each kind: what fits into the tests that always run.
+/// What fits into the tests that always run.
+pub const OF_EACH_RUN: &[(Kind, Moment)] = &[
+    (CameraUnplugged, Talking),
+    (MicrophoneOverruns, Talking),
+    (SpeakerUnderruns, Talking),
+    (AdapterUnplugged, Talking),
+    (DisplayUnplugged, Ringing),
+    (RemoteUnplugged, Ringing),
+];
+
+/// One row of each kind.
 pub const OF_EACH_KIND: &[(Kind, Moment)] = &[
     (CameraUnplugged, Talking),
     (CameraStalls, Talking),
@@ -218,6 +233,7 @@ pub const OF_EACH_KIND: &[(Kind, Moment)] = &[
     (MicrophoneOverruns, Talking),
     (SpeakerUnplugged, HangingUp),
     (SpeakerHeld, BeforeTheCall),
+    (SpeakerHangs, BeforeTheCall),
     (SpeakerUnderruns, Talking),
     (TelevisionSwitchedAway, Talking),
     (TelevisionPutToStandby, Talking),
@@ -229,6 +245,7 @@ pub const OF_EACH_KIND: &[(Kind, Moment)] = &[
     (TelevisionWakesLate, BeforeTheCall),
     (DisplayUnplugged, Talking),
     (DisplayHeld, BeforeTheCall),
+    (DisplayHangs, BeforeTheCall),
     (RemoteUnplugged, Ringing),
     (RemoteHeld, BeforeTheCall),
 ];
