@@ -211,11 +211,8 @@ pub const TABLE: &[Case] = &[
 /// What fits into the tests that always run.
 pub const OF_EACH_RUN: &[(Kind, Moment)] = &[
     (CameraUnplugged, Talking),
-    (MicrophoneOverruns, Talking),
     (SpeakerUnderruns, Talking),
-    (AdapterUnplugged, Talking),
     (DisplayUnplugged, Ringing),
-    (RemoteUnplugged, Ringing),
 ];
 
 /// One row of each kind.
