@@ -3,7 +3,7 @@
 //! comparison with GStreamer's `webrtcdsp`, which works in real time, prints its table when asked for:
 //! `cargo test --test integration echo:: -- --ignored --nocapture`.
 
-use crate::support::echo::{LOUD, ORDINARY, OWN, RATE, Room, db, find, pcm, power, read};
+use crate::support::echo::{LOUD, Noise, ORDINARY, OWN, RATE, Room, db, find, pcm, power, read};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -106,6 +106,47 @@ fn a_resident_who_speaks_at_the_same_time_is_heard() {
         println!("{delay} ms: {result:.1?}");
         assert!(result.voice > -9.0 && result.erle > 15.0, "{delay} ms: {result:?}");
     }
+}
+
+/// What is sent of this microphone while nothing is played.
+fn cleaned(cleaning: Cleaning, microphone: &[f32]) -> Vec<i16> {
+    let (reference, mut canceller) = (Reference::default(), Canceller::new(cleaning, Duration::ZERO));
+    let frames = microphone.chunks_exact(FRAME).map(|heard| {
+        let mut frame = [0; FRAME];
+        frame.iter_mut().zip(heard).for_each(|(sample, heard)| *sample = pcm(*heard));
+        canceller.process(&reference, &mut frame);
+        frame
+    });
+    frames.flatten().collect()
+}
+
+#[test]
+fn a_resident_far_from_the_microphone_is_made_louder() {
+    // 30 dB softer than close by, over and over until the gain has found it
+    let voice: Vec<f32> = read("near.ogg").repeat(3).iter().map(|s| s * 0.03).collect();
+    let gain = |gain| {
+        let sent = cleaned(Cleaning { echo: false, noise: false, gain }, &voice);
+        let last = 2 * sent.len() / 3..sent.len();
+        db(power(&sent[last.clone()]), power(&voice[last]))
+    };
+    let (without, with) = (gain(false), gain(true));
+    println!("without {without:.1} dB, with {with:.1} dB");
+    assert!(without.abs() < 1.0 && with > 10.0, "without {without:.1} dB, with {with:.1} dB");
+}
+
+#[test]
+fn a_fan_in_the_room_is_made_softer_and_the_resident_is_not() {
+    let (mut noise, voice) = (Noise(7), read("near.ogg"));
+    let fan: Vec<f32> = (0..2 * voice.len()).map(|_| noise.next() * 300.0).collect();
+    let both: Vec<f32> =
+        fan.iter().enumerate().map(|(at, fan)| fan + at.checked_sub(voice.len()).map_or(0.0, |at| voice[at] * OWN)).collect();
+    let sent = cleaned(Cleaning { echo: false, noise: true, gain: false }, &both);
+    let quiet = voice.len() / 2..voice.len();
+    let softer = db(power(&fan[quiet.clone()]), power(&sent[quiet]));
+    let own: Vec<f32> = voice[..voice.len() - RATE].iter().map(|s| s * OWN).collect();
+    let (_, left) = find(&own, &sent[voice.len()..], RATE / 20, 4);
+    println!("the fan {softer:.1} dB softer, the voice at {left:.1} dB");
+    assert!(softer > 6.0 && left > -6.0, "the fan {softer:.1} dB softer, the voice at {left:.1} dB");
 }
 
 /// GStreamer's canceller, in real time as it must be.

@@ -209,11 +209,7 @@ pub const TABLE: &[Case] = &[
 ];
 
 /// What fits into the tests that always run.
-pub const OF_EACH_RUN: &[(Kind, Moment)] = &[
-    (CameraUnplugged, Talking),
-    (SpeakerUnderruns, Talking),
-    (DisplayUnplugged, Ringing),
-];
+pub const OF_EACH_RUN: &[(Kind, Moment)] = &[(CameraUnplugged, Talking), (SpeakerUnderruns, Talking), (DisplayUnplugged, Ringing)];
 
 /// One row of each kind.
 pub const OF_EACH_KIND: &[(Kind, Moment)] = &[
