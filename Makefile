@@ -78,7 +78,7 @@ devlab-faults: ## every fault of a device at each moment of a call (15 minutes; 
 	@cat target/devlab/faults-*.md target/devlab-2/faults-*.md
 
 devlab-bench: ## the figures that need devices, measured in the device lab
-	@tests/tools/prepare test
+	@tests/tools/prepare bench
 	@DEVLAB_PROFILE=release DEVLAB_TIMEOUT=1800 tests/devlab/test --nocapture figures:: echo::the_echo_of
 	@cat target/devlab/bench.jsonl >> target/bench.jsonl
 
