@@ -28,9 +28,8 @@ guest() {
   # its lines and names are all that a test that fails needs of them
   strip --strip-debug -o "$folder/tests" "$program"
   cp "$package" "$folder/residentd.deb"
-  tar -cf "$folder/samples.tar" tests/samples/echo
   local status=0
-  $full/run --image "$image" --file "$folder/tests" --file "$folder/residentd.deb" --file "$folder/samples.tar" --out "$keep" --timeout "${DEVLAB_TIMEOUT:-3600}" -- "
+  $full/run --image "$image" --file "$folder/tests" --file "$folder/residentd.deb" --out "$keep" --timeout "${DEVLAB_TIMEOUT:-3600}" -- "
     set -eo pipefail
     export DEBIAN_FRONTEND=noninteractive DEVLAB_PACKAGE=yes
     dpkg --install residentd.deb | cat # which draws no progress into a file
@@ -40,9 +39,6 @@ guest() {
     mkdir -p /var/cache/residentd
     cp -r /root/.cache/gstreamer-1.0 /var/cache/residentd/
     chown -R residentd: /var/cache/residentd
-    # where the tests were built
-    mkdir -p '$PWD'
-    tar -C '$PWD' -xf samples.tar
     install tests /usr/local/bin/devlab-tests
     exec devlab-tests --ignored --test-threads 1 $(printf ' %q' "$@")" || status=$?
   rm -r "$folder"
