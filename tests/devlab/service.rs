@@ -182,6 +182,13 @@ impl Service {
         Held { threads: self.entries("task").filter_map(name).collect(), files: self.files() }
     }
 
+    /// Where each of its threads is in the kernel, and what it has open.
+    pub fn stands(&self) -> String {
+        let of = |task: &PathBuf, file: &str| std::fs::read_to_string(task.join(file)).unwrap_or_default().trim().to_owned();
+        let threads = self.entries("task").map(|task| format!("{}: {} {}", of(&task, "comm"), of(&task, "syscall"), of(&task, "wchan")));
+        threads.chain(self.files()).collect::<Vec<_>>().join("\n")
+    }
+
     fn files(&self) -> Vec<String> {
         self.entries("fd").filter_map(|file| Some(std::fs::read_link(file).ok()?.to_str()?.to_owned())).collect()
     }

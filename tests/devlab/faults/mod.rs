@@ -64,7 +64,7 @@ async fn try_all(cases: &[&Case], place: Place) {
             println!("{why}");
             failed.push(format!("{:?} {:?}", case.kind, case.moment));
             if let Some(house) = house.take() {
-                println!("{}", house.service.journal_since(&house.mark).join("\n"));
+                println!("{}\n{}", house.service.journal_since(&house.mark).join("\n"), house.service.stands());
                 house.clear();
             }
         }
