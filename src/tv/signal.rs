@@ -177,6 +177,8 @@ mod tests {
         assert!(fault.0.contains("does not return"), "{fault:?}");
         drop(let_go);
         thread.join().unwrap();
+        // A clock that stands still would not wait for the thread.
+        tokio::time::resume();
         assert!(set.power(true).await.is_ok());
         drop(shown);
     }
