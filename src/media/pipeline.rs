@@ -59,7 +59,11 @@ pub struct Pipeline {
     /// Held while the state changes; `true` once it is down for good. Starting never overtakes closing.
     down: Arc<Mutex<bool>>,
     feed: Option<Feed>,
+    ground: Ground,
 }
+
+/// What a pipeline uses as long as it is up.
+type Ground = Arc<Mutex<Option<Box<dyn Send>>>>;
 
 /// A thread that brings the pipeline what a device gives: the pipeline is down when that has let go of it.
 #[derive(Clone)]
@@ -101,12 +105,17 @@ impl Pipeline {
                 gst::BusSyncReply::Drop
             });
         }
-        Ok(Pipeline { inner: Some(pipeline), name, down: Arc::default(), feed: None })
+        Ok(Pipeline { inner: Some(pipeline), name, down: Arc::default(), feed: None, ground: Ground::default() })
     }
 
     /// It is fed by a thread.
     pub fn fed_by(&mut self, feed: Feed) {
         self.feed = Some(feed);
+    }
+
+    /// It uses this: dropped when it is down, on a thread of its own.
+    pub fn stand_on(&mut self, ground: impl Send + 'static) {
+        self.ground = Arc::new(Mutex::new(Some(Box::new(ground))));
     }
 
     /// Sets it running. Devices are opened here and may block.
@@ -160,7 +169,7 @@ impl Pipeline {
                 bus.unset_sync_handler();
                 bus.set_flushing(true);
             }
-            let down = self.down.clone();
+            let (down, ground) = (self.down.clone(), self.ground.clone());
             let close = {
                 let pipeline = pipeline.clone();
                 move || {
@@ -168,6 +177,7 @@ impl Pipeline {
                     *down = true;
                     let _ = pipeline.set_state(gst::State::Null);
                     drop(pipeline);
+                    drop(lock(&ground).take());
                     if let Some(feed) = feed {
                         let _ = lock(&feed.done).recv();
                     }

@@ -124,7 +124,7 @@ fn in_words(display: &Display) -> String {
     let monitor = display.monitor.as_deref().unwrap_or("a display without a name");
     let best = display.modes.iter().find(|mode| mode.preferred).or(display.modes.first());
     let likes = best.map_or_else(String::new, |m| format!(", likes {}x{} at {} Hz best", m.width, m.height, m.rate));
-    let now = display.current.map_or(", dark".to_owned(), |(width, height)| format!(", shows {width}x{height}"));
+    let now = display.current.map_or(", dark".to_owned(), |m| format!(", shows {}x{} at {} Hz", m.width, m.height, m.rate));
     format!("{monitor}{likes}{now}, {at}")
 }
 

@@ -1,8 +1,7 @@
-//! The box's own displays, as the kernel's mode setting (KMS) has them: which there are, which one and which mode to use,
-//! and whether another program holds them.
+//! The box's own displays, as the kernel's mode setting (KMS) has them: which there are, and which one and which mode to use.
 
 use drm::Device as _;
-use drm::control::{Device as _, ModeTypeFlags, connector, property};
+use drm::control::{Device as _, ModeTypeFlags, connector};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,6 +18,17 @@ pub struct Mode {
     pub rate: u32,
     /// The display likes it best.
     pub preferred: bool,
+}
+
+impl From<&drm::control::Mode> for Mode {
+    fn from(mode: &drm::control::Mode) -> Mode {
+        Mode {
+            width: mode.size().0.into(),
+            height: mode.size().1.into(),
+            rate: mode.vrefresh(),
+            preferred: mode.mode_type().contains(ModeTypeFlags::PREFERRED),
+        }
+    }
 }
 
 /// A socket of the box, with what is plugged into it.
@@ -39,7 +49,7 @@ pub struct Display {
     /// What it can show.
     pub modes: Vec<Mode>,
     /// What it shows now, if it is lit.
-    pub current: Option<(u32, u32)>,
+    pub current: Option<Mode>,
 }
 
 /// What the configuration wants.
@@ -51,7 +61,8 @@ pub struct Wanted {
     pub size: Option<(u32, u32)>,
 }
 
-struct Card(File);
+/// A graphics card.
+pub(super) struct Card(File);
 
 impl AsFd for Card {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -63,7 +74,7 @@ impl drm::Device for Card {}
 impl drm::control::Device for Card {}
 
 impl Card {
-    fn open(path: &Path) -> io::Result<Card> {
+    pub(super) fn open(path: &Path) -> io::Result<Card> {
         OpenOptions::new().read(true).write(true).open(path).map(Card)
     }
 }
@@ -104,12 +115,6 @@ fn look(path: &Path) -> io::Result<Vec<Display>> {
         let info = card.get_connector(*handle, true)?;
         let connector = info.to_string();
         let current = info.current_encoder().and_then(|e| card.get_encoder(e).ok()).and_then(|e| e.crtc());
-        let mode = |m: &drm::control::Mode| Mode {
-            width: m.size().0.into(),
-            height: m.size().1.into(),
-            rate: m.vrefresh(),
-            preferred: m.mode_type().contains(ModeTypeFlags::PREFERRED),
-        };
         let edid = std::fs::read(format!("/sys/class/drm/{}-{connector}/edid", name(path))).unwrap_or_default();
         found.push(Display {
             card: path.to_owned(),
@@ -117,8 +122,8 @@ fn look(path: &Path) -> io::Result<Vec<Display>> {
             id: (*handle).into(),
             connected: info.state() == connector::State::Connected,
             monitor: monitor(&edid),
-            modes: info.modes().iter().map(mode).collect(),
-            current: current.and_then(|c| card.get_crtc(c).ok()).and_then(|c| c.mode()).map(|m| (m.size().0.into(), m.size().1.into())),
+            modes: info.modes().iter().map(Mode::from).collect(),
+            current: current.and_then(|c| card.get_crtc(c).ok()).and_then(|c| c.mode()).as_ref().map(Mode::from),
             connector,
         });
     }
@@ -180,97 +185,10 @@ pub fn choose<'a>(displays: &'a [Display], wanted: &Wanted) -> Result<(&'a Displ
     Ok((display, *mode))
 }
 
-/// Whether this program could show something there now: there is one holder of a card at a time.
-///
-/// # Errors
-/// Somebody else holds it, and who where that can be seen.
-pub fn free(card: &Path) -> Result<(), String> {
-    hold(card).map(drop)
-}
-
-fn hold(card: &Path) -> Result<Card, String> {
-    let opened = Card::open(card).map_err(|e| format!("{}: {e}", card.display()))?;
-    // Who opens a card that nobody holds, holds it; asked again by its holder this changes nothing.
-    if opened.acquire_master_lock().is_ok() {
-        return Ok(opened);
-    }
-    let others = holders(card);
-    let who = if others.is_empty() { "another program".into() } else { others.join(", ") };
-    Err(format!("{who} holds {} (DRM master); end it, or use tv.sink = \"window\" within a desktop", card.display()))
-}
-
-/// A display whose signal is switched off, until this is dropped. Nobody else can show anything there meanwhile.
-pub struct Dark {
-    card: Card,
-    connector: connector::Handle,
-    power: property::Handle,
-}
-
-/// The kernel's values of the property DPMS.
-const ON: u64 = 0;
-const OFF: u64 = 3;
-
-/// Switches a display's signal off.
-///
-/// # Errors
-/// Another program shows something there, or the display cannot be switched off.
-pub fn darken(display: &Display) -> Result<Dark, String> {
-    let card = hold(&display.card)?;
-    let refused = |e: io::Error| format!("{} cannot be switched off: {e}", display.connector);
-    let no_property = || format!("{} cannot be switched off: its driver has no DPMS", display.connector);
-    let connector: connector::Handle = drm::control::from_u32(display.id).ok_or_else(no_property)?;
-    let properties = card.get_properties(connector).map_err(refused)?;
-    let is_power = |property: property::Handle| card.get_property(property).is_ok_and(|p| p.name() == c"DPMS");
-    let power = properties.iter().map(|(property, _)| *property).find(|p| is_power(*p)).ok_or_else(no_property)?;
-    card.set_property(connector, power, OFF).map_err(refused)?;
-    Ok(Dark { card, connector, power })
-}
-
-impl Drop for Dark {
-    fn drop(&mut self) {
-        // Who shows something next lights it anyway.
-        if let Err(e) = self.card.set_property(self.connector, self.power, ON) {
-            log::debug!("the display is not lit by itself: {e}");
-        }
-    }
-}
-
-/// Other programs that have the device open, as far as /proc lets us see.
-fn holders(card: &Path) -> Vec<String> {
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let own = std::process::id().to_string();
-    let mut found: Vec<String> = processes
-        .filter(|p| p.file_name().to_str().is_some_and(|n| n.parse::<u32>().is_ok() && n != own))
-        .filter(|p| {
-            let files = std::fs::read_dir(p.path().join("fd")).into_iter().flatten().flatten();
-            files.into_iter().any(|f| std::fs::read_link(f.path()).is_ok_and(|to| to == card))
-        })
-        .filter_map(|p| Some(std::fs::read_to_string(p.path().join("comm")).ok()?.trim().to_owned()))
-        .collect();
-    found.sort();
-    found.dedup();
-    found
-}
-
 /// Whether something is plugged in, by what the kernel knows without asking the hardware.
 pub fn plugged(display: &Display) -> bool {
     let status = std::fs::read_to_string(format!("/sys/class/drm/{}-{}/status", name(&display.card), display.connector));
     status.is_ok_and(|s| s.trim() != "disconnected")
-}
-
-/// The GStreamer sink for a display: exactly its mode, since its plane can neither scale nor be smaller.
-pub fn sink(display: &Display, mode: Mode) -> String {
-    // These have no vertical blanking to wait for.
-    let vsync = if matches!(display.driver.as_str(), "virtio_gpu" | "bochs-drm" | "bochs" | "simpledrm" | "cirrus" | "qxl") {
-        " skip-vsync=true"
-    } else {
-        ""
-    };
-    let force = if display.current == Some((mode.width, mode.height)) { "" } else { " force-modesetting=true" };
-    format!(
-        "videoconvert ! videoscale add-borders=true ! video/x-raw,width={},height={},pixel-aspect-ratio=1/1 ! kmssink name=sink sync=false driver-name={} connector-id={}{vsync}{force}",
-        mode.width, mode.height, display.driver, display.id
-    )
 }
 
 #[cfg(test)]
@@ -323,22 +241,6 @@ mod tests {
         assert_eq!(wrong(wanted("VGA-1", None)), "there is no connector VGA-1, only HDMI-A-1, DP-1; correct tv.display.connector");
         assert_eq!(choose(&[], &Wanted::default()).unwrap_err(), "the kernel knows no display (/dev/dri); check its driver");
         assert_eq!(choose(&displays[1..], &Wanted::default()).unwrap_err(), "no display is plugged in (DP-1); check the cable");
-    }
-
-    #[test]
-    fn the_sink_fits_the_mode_and_the_driver() {
-        let mut vkms = display("Virtual-1", &[mode(1024, 768, 60, true)]);
-        vkms.driver = "vkms".into();
-        let description = sink(&vkms, vkms.modes[0]);
-        assert!(
-            description.contains("width=1024,height=768,pixel-aspect-ratio=1/1")
-                && description.contains("driver-name=vkms connector-id=33")
-        );
-        assert!(description.contains("force-modesetting") && !description.contains("skip-vsync"));
-        vkms.current = Some((1024, 768));
-        vkms.driver = "virtio_gpu".into();
-        let description = sink(&vkms, vkms.modes[0]);
-        assert!(!description.contains("force-modesetting") && description.contains("skip-vsync=true"));
     }
 
     #[test]

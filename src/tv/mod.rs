@@ -10,6 +10,7 @@ pub mod devices;
 pub mod dialog;
 pub mod displays;
 pub mod headless;
+pub mod held;
 pub mod keymap;
 pub mod keys;
 pub mod lab;

@@ -3,6 +3,7 @@
 //! `autovideosink` is never used: without a display it ends in DirectFB, which takes the process with it.
 
 use super::displays::{self, Display, Wanted};
+use super::held::{self, Lit};
 use super::screen::{HEIGHT, WIDTH};
 use super::signal::Signal;
 use crate::media::pipeline::{CLOSE_WITHIN, OnError, Pipeline, Time, gstreamer};
@@ -35,7 +36,7 @@ impl Sink {
     /// The end of a pipeline for it.
     pub(crate) fn description(&self) -> &'static str {
         match self {
-            // Made for the display, see `displays.rs`.
+            // Made for the display, see `held.rs`.
             Sink::Kms(..) => "",
             Sink::Window if std::env::var_os("WAYLAND_DISPLAY").is_some() => "videoconvert ! waylandsink name=sink sync=false",
             Sink::Window => "videoconvert ! videoscale ! ximagesink name=sink sync=false",
@@ -95,19 +96,20 @@ pub struct Output {
     streamed: Option<Instant>,
 }
 
-/// The display to use now, and the sink for it.
-fn on_kms(wanted: &Wanted) -> Result<(Display, String), String> {
+/// The display to use now, lit.
+fn on_kms(wanted: &Wanted) -> Result<(Display, Lit), String> {
     let all = displays::list()?;
     let (display, mode) = displays::choose(&all, wanted)?;
-    displays::free(&display.card)?;
+    let lit = held::light(display, mode)?;
     log::info!(
-        "showing on {} ({}), {}x{}",
+        "showing on {} ({}), {}x{} at {} Hz",
         display.connector,
         display.monitor.as_deref().unwrap_or("without a name"),
         mode.width,
-        mode.height
+        mode.height,
+        mode.rate
     );
-    Ok((display.clone(), displays::sink(display, mode)))
+    Ok((display.clone(), lit))
 }
 
 /// The format of every picture: 1080p I420 with these colours.
@@ -134,18 +136,22 @@ impl Output {
         });
         let advice = sink.advice();
         let tell = |why: String| format!("the display cannot be used ({why}); {advice}");
-        let (display, end) = match sink {
+        let (lit, display, end) = match sink {
             Sink::Kms(wanted, signal) => {
                 if let Some(signal) = signal {
                     signal.light();
                 }
-                let (display, end) = on_kms(wanted).map_err(|why| format!("the display cannot be used: {why}"))?;
-                (Some(display), end)
+                let (display, lit) = on_kms(wanted).map_err(|why| format!("the display cannot be used: {why}"))?;
+                let end = lit.sink();
+                (Some(lit), Some(display), end)
             }
-            other => (None, other.description().to_owned()),
+            other => (None, None, other.description().to_owned()),
         };
         let description = format!("appsrc name=in is-live=true format=time do-timestamp=true max-buffers=2 leaky-type=downstream ! {end}");
-        let pipeline = Pipeline::build("display", &description, &Time::start(), None, on_error).map_err(tell)?;
+        let mut pipeline = Pipeline::build("display", &description, &Time::start(), None, on_error).map_err(tell)?;
+        if let Some(lit) = lit {
+            pipeline.stand_on(lit);
+        }
         let source = pipeline.element("in").and_then(|e| e.downcast::<gst_app::AppSrc>().ok()).ok_or("no appsrc")?;
         let end = pipeline.element("sink").ok_or("no sink")?;
         let counted = taken.clone();

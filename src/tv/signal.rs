@@ -1,7 +1,8 @@
 //! A television, or a monitor, that sleeps while it gets no signal: the box's own display goes dark between calls (DPMS)
 //! and is lit for the next one. Somebody else's picture is never switched off.
 
-use super::displays::{self, Dark, Wanted};
+use super::displays::{self, Wanted};
+use super::held::{self, Dark};
 use super::power::{Fault, Input, Set};
 use super::worker::Worker;
 use super::{Power, TvState};
@@ -51,7 +52,7 @@ impl Signal {
         if dark.is_none() {
             let all = displays::list()?;
             let (display, _) = displays::choose(&all, &self.wanted)?;
-            *dark = Some(displays::darken(display)?);
+            *dark = Some(held::darken(display)?);
             self.asleep.store(true, Ordering::SeqCst);
         }
         Ok(())

@@ -57,6 +57,13 @@ async fn seen(events: &mut mpsc::Receiver<DriverEvent>) -> Result<(), String> {
     }
 }
 
+/// As [`seen`]. The theatre of an earlier test may still be on its way out, and holds the display until then.
+async fn seen_after_others(events: &mut mpsc::Receiver<DriverEvent>) {
+    while let Err(why) = seen(events).await {
+        assert!(why.contains("still being closed"), "{why}");
+    }
+}
+
 /// Colours of what is scanned out, if anything is, at places given in thousandths of the dialog's width and height: 16:9, in the middle of
 /// whatever the display is.
 fn seen_on_the_display(name: &str, places: &[(usize, usize)]) -> Option<Vec<[u8; 3]>> {
@@ -131,10 +138,7 @@ async fn the_dialog_is_scanned_out_and_comes_back_with_the_cable() {
     display_cable(true);
     let (mut theatre, mut events) = theatre();
     theatre.show(1, &ringing());
-    // The theatre of an earlier test may still be on its way out, and holds the display until then.
-    while let Err(why) = seen(&mut events).await {
-        assert!(why.contains("DRM master"), "{why}");
-    }
+    seen_after_others(&mut events).await;
     the_dialog_is_seen("ringing");
 
     display_cable(false);
@@ -144,21 +148,31 @@ async fn the_dialog_is_scanned_out_and_comes_back_with_the_cable() {
     assert_eq!(seen(&mut events).await, Ok(()));
 }
 
-/// What a television of this name says of itself, that shows 1280x720 at 60 Hz and nothing else (VESA E-EDID 1.3).
-fn edid(name: &str) -> [u8; 128] {
+/// A mode as an EDID says it ("detailed timing").
+type Timing = [u8; 18];
+
+const HD_60: Timing = [1, 0x1d, 0, 0x72, 0x51, 0xd0, 0x1e, 0x20, 0x6e, 0x28, 0x55, 0, 0xe0, 0x0e, 0x11, 0, 0, 0x1e];
+const FULL_HD_60: Timing = [2, 0x3a, 0x80, 0x18, 0x71, 0x38, 0x2d, 0x40, 0x58, 0x2c, 0x45, 0, 0xe0, 0x0e, 0x11, 0, 0, 0x1e];
+/// Twice as many pixels a second.
+const FULL_HD_120: Timing = [4, 0x74, 0x80, 0x18, 0x71, 0x38, 0x2d, 0x40, 0x58, 0x2c, 0x45, 0, 0xe0, 0x0e, 0x11, 0, 0, 0x1e];
+
+/// What a television of this name says of itself, that shows these modes, the first one best, and nothing else (VESA E-EDID 1.3).
+fn edid(name: &str, modes: &[Timing]) -> [u8; 128] {
     let mut edid = [0; 128];
     edid[1..7].fill(0xff);
     // maker "RES", version 1.3, digital, its size, gamma 2.2, the first timing is the best
     edid[8..25].copy_from_slice(&[0x48, 0xb3, 1, 0, 0, 0, 0, 0, 1, 30, 1, 3, 0x80, 48, 27, 120, 0x0a]);
     // no timings of VESA's
     edid[38..54].fill(1);
-    edid[54..72].copy_from_slice(&[1, 0x1d, 0, 0x72, 0x51, 0xd0, 0x1e, 0x20, 0x6e, 0x28, 0x55, 0, 0xe0, 0x0e, 0x11, 0, 0, 0x1e]);
+    // two places that may hold nothing
+    (edid[93], edid[111]) = (0x10, 0x10);
+    for (place, mode) in [54, 90, 108].into_iter().zip(modes) {
+        edid[place..place + 18].copy_from_slice(mode);
+    }
     edid[75] = 0xfc;
     edid[77..90].fill(b' ');
     edid[77..77 + name.len()].copy_from_slice(name.as_bytes());
     edid[77 + name.len()] = b'\n';
-    // two places that hold nothing
-    (edid[93], edid[111]) = (0x10, 0x10);
     edid[127] = edid.iter().fold(0u8, |sum, byte| sum.wrapping_sub(*byte));
     edid
 }
@@ -169,19 +183,28 @@ async fn the_television_is_called_and_driven_as_its_edid_says() {
     is_guest();
     display_cable(true);
     let says = |edid: &[u8]| std::fs::write("/sys/kernel/debug/dri/0/Virtual-1/edid_override", edid).unwrap();
-    says(&edid("BRAVIA"));
+    let driven = || displays::list().unwrap().into_iter().find_map(|d| d.current).map(|m| (m.width, m.height, m.rate));
+    let before = driven();
+    says(&edid("BRAVIA", &[HD_60]));
     let all = displays::list().unwrap();
     let (display, mode) = displays::choose(&all, &Wanted::default()).unwrap();
     assert_eq!((display.monitor.as_deref(), mode.width, mode.height, mode.rate), (Some("BRAVIA"), 1280, 720, 60), "{display:?}");
-    let (mut theatre, mut events) = theatre();
-    theatre.show(1, &ringing());
-    while let Err(why) = seen(&mut events).await {
-        assert!(why.contains("DRM master"), "{why}");
-    }
+    let (mut small, mut events) = theatre();
+    small.show(1, &ringing());
+    seen_after_others(&mut events).await;
     the_dialog_is_seen("720p");
-    let lit = displays::list().unwrap().into_iter().find_map(|display| display.current);
+    assert_eq!(driven(), Some((1280, 720, 60)));
+    drop(small);
+
+    says(&edid("BRAVIA", &[HD_60, FULL_HD_120, FULL_HD_60]));
+    let (mut large, mut events) = theatre();
+    large.show(1, &ringing());
+    seen_after_others(&mut events).await;
+    the_dialog_is_seen("1080p");
+    assert_eq!(driven(), Some((1920, 1080, 60)));
+    drop(large);
+    until("the display as it was before", || driven() == before);
     says(b"reset");
-    assert_eq!(lit, Some((1280, 720)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
