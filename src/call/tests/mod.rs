@@ -1,7 +1,8 @@
-//! The promises of the call machine. `table` says what each event does in each state, `cases` what happens in the cases
-//! of chatta.md 5, `properties` what holds whatever happens.
+//! The promises of the call machine. `table` says what each event does in each state, `cases` and `countdown` what happens in the
+//! cases of chatta.md 5, `properties` what holds whatever happens.
 
 mod cases;
+mod countdown;
 mod observer;
 mod properties;
 mod table;

@@ -1,13 +1,15 @@
 //! The real [`Stage`]: one thread that draws, mixes and plays. It sleeps on a condition while nothing changes; what takes
 //! memory (fonts, pictures, the sink) is there only while something is shown.
 
+mod sound;
+
+use self::sound::{Sounding, wanted_tone};
 use super::mixer::Mixer;
 use super::output::Sink;
 use super::screen::{Painter, Pen, Photo, Picture, Words};
 use super::stage::{DriverEvent, Stage, View, Whose};
-use super::tone;
-use crate::call::{CallId, Scene};
-use crate::media::sound::player::{Player, Playing};
+use crate::call::Scene;
+use crate::media::sound::player::Player;
 use crate::media::{PictureSink, SoundOut};
 use gstreamer::Sample;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -180,26 +182,6 @@ impl Drop for Theatre {
         // The thread closes the sink within its own patience; nobody waits for it here, this may be an async task.
         drop(self.thread.take());
     }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Tone {
-    Ring,
-    Notice,
-}
-
-/// A tone that is playing, and what its player has said. The player's thread shares it.
-struct Sounding {
-    call: CallId,
-    tone: Tone,
-    player: Option<Arc<Player>>,
-    fate: Arc<Mutex<Fate>>,
-}
-
-struct Fate {
-    /// The show it is to be told about.
-    number: u64,
-    latest: Option<Result<(), String>>,
 }
 
 struct OnStage {
@@ -395,67 +377,6 @@ impl OnStage {
         self.check(result);
     }
 
-    /// The tone that belongs to the scene; one that is playing for the same call goes on.
-    fn sound(&mut self, scene: &Scene) {
-        let Some((call, tone)) = wanted_tone(scene) else { return self.silence() };
-        if let Some(sounding) = self.tone.as_ref().filter(|s| (s.call, s.tone) == (call, tone)) {
-            let latest = {
-                let mut fate = lock(&sounding.fate);
-                fate.number = self.number;
-                fate.latest.clone()
-            };
-            if let Some(latest) = latest {
-                self.say(told(self.number, latest));
-            }
-            return;
-        }
-        self.silence();
-        let fate = Arc::new(Mutex::new(Fate { number: self.number, latest: None }));
-        let Some(out) = self.setting.sound.clone() else {
-            let why = "there is no speaker configured; set media.speaker".to_owned();
-            lock(&fate).latest = Some(Err(why.clone()));
-            self.tone = Some(Sounding { call, tone, player: None, fate });
-            return self.say(DriverEvent::Unheard(self.number, why));
-        };
-        let samples = match tone {
-            Tone::Ring => tone::ring(),
-            Tone::Notice => tone::notice(),
-        };
-        let (tell, of_player) = (self.tell.clone(), fate.clone());
-        let hear = move |playing| {
-            let latest = match playing {
-                Playing::Heard => Ok(()),
-                Playing::Silent(why) => Err(why),
-                Playing::Ended => return,
-            };
-            let mut fate = lock(&of_player);
-            fate.latest = Some(latest.clone());
-            // The player's thread must not wait; a full channel means that nobody listens any more.
-            let _ = tell.try_send(told(fate.number, latest));
-        };
-        match Player::play(out, samples, true, tone::gain(self.setting.ring_volume), Box::new(hear)) {
-            Ok(player) => {
-                let player = Arc::new(player);
-                let mut inbox = self.shared.lock();
-                match &inbox.show {
-                    // What it belongs to is over already.
-                    Some((_, view)) if wanted_tone(&view.scene).is_none() => player.hush(),
-                    _ => inbox.tone = Some(player.clone()),
-                }
-                drop(inbox);
-                self.tone = Some(Sounding { call, tone, player: Some(player), fate });
-            }
-            Err(e) => self.say(DriverEvent::Unheard(self.number, format!("the tone cannot be played: {e}"))),
-        }
-    }
-
-    fn silence(&mut self) {
-        self.shared.lock().tone = None;
-        if let Some(Sounding { player: Some(player), .. }) = self.tone.take() {
-            player.stop();
-        }
-    }
-
     /// Nothing is shown any more: everything that takes memory or a device is let go.
     fn close(&mut self) {
         self.silence();
@@ -474,26 +395,6 @@ impl OnStage {
         // The television's task reads until it ends, and ends this thread.
         let _ = self.tell.blocking_send(event);
     }
-}
-
-/// The tone that belongs to a scene.
-fn wanted_tone(scene: &Scene) -> Option<(CallId, Tone)> {
-    match scene {
-        Scene::Ringing { call, .. } => Some((*call, Tone::Ring)),
-        Scene::Countdown { call, .. } => Some((*call, Tone::Notice)),
-        _ => None,
-    }
-}
-
-fn told(number: u64, latest: Result<(), String>) -> DriverEvent {
-    match latest {
-        Ok(()) => DriverEvent::Heard(number),
-        Err(why) => DriverEvent::Unheard(number, why),
-    }
-}
-
-fn lock(fate: &Mutex<Fate>) -> MutexGuard<'_, Fate> {
-    fate.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn caller(scene: &Scene) -> Option<&crate::call::Caller> {

@@ -1,6 +1,10 @@
 //! The television's task: commands in, events out. It waits for nothing that takes time: waking, restoring and the
 //! volume run beside it, drawing and playing belong to the [`Stage`].
 
+mod notice;
+mod volume;
+
+use self::notice::{Awaited, Notice};
 use super::dialog::Dialog;
 use super::keys::{Key, Stroke};
 use super::power::{self, Ledger, Memory};
@@ -8,7 +12,6 @@ use super::stage::{Driver, DriverEvent, Stage, View};
 use super::{Command, Config, Power, Seen, TvEvent, TvState, Wake, Wishes};
 use crate::call::{CallId, Press, Scene};
 use crate::checkpoint::{Point, reached};
-use crate::journal::messages;
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,11 +23,6 @@ use tokio::time::{Instant, sleep_until};
 const ANNOUNCED: Duration = Duration::from_secs(60);
 /// How long a television may take to do, and to tell, what putting it back asked of it.
 const SETTLE: Duration = Duration::from_secs(3);
-/// Whether a scene is seen and heard, or why not, is told within this; else a driver hangs. Fonts and a display that has to be set up
-/// take some seconds.
-const NEWS: Duration = Duration::from_secs(10);
-/// One press of a volume key.
-const VOLUME_STEP: u8 = 5;
 
 /// Starts the task. It ends with the last sender of commands.
 pub fn spawn(config: Config, driver: Driver, memory: Arc<dyn Memory>) -> (mpsc::Sender<Command>, mpsc::Receiver<TvEvent>) {
@@ -72,25 +70,6 @@ enum Done {
     Restored(power::Restored),
 }
 
-/// What is known of the dialog that must be seen and heard before anything is answered by itself.
-struct Notice {
-    call: CallId,
-    /// Shows before this number belong to another dialog.
-    since: u64,
-    seen: bool,
-    heard: bool,
-    /// The television was known to be in standby.
-    dark: bool,
-    told: Option<bool>,
-}
-
-/// News of what is shown that have not come yet.
-struct Awaited {
-    by: Instant,
-    picture: bool,
-    tone: bool,
-}
-
 struct Television {
     config: Config,
     set: Arc<dyn power::Set>,
@@ -130,6 +109,7 @@ impl Television {
         let mut driver_alive = true;
         let beat = crate::health::supervise("television");
         loop {
+            let overdue = self.overdue_at();
             tokio::select! {
                 biased;
                 () = beat.asked() => {}
@@ -154,7 +134,7 @@ impl Television {
                     self.restore_by = None;
                     self.restore(None);
                 }
-                () = wait(self.awaited.as_ref().map(|awaited| awaited.by)) => self.overdue().await,
+                () = wait(overdue) => self.overdue().await,
             }
         }
     }
@@ -293,12 +273,7 @@ impl Television {
         if matches!(self.scene, Scene::Connecting { .. }) && self.seen.power == Power::Standby {
             self.wake();
         }
-        match dialog {
-            // The same notice goes on, its number has begun to count.
-            Some((call, true)) if kind && self.notice.as_ref().is_some_and(|n| n.call == call) => {}
-            Some((call, _)) => self.notice = Some(Notice { call, since: self.number, seen: false, heard: false, dark: false, told: None }),
-            None => self.notice = None,
-        }
+        self.expect_notice(dialog, kind);
         self.stage();
     }
 
@@ -312,89 +287,18 @@ impl Television {
     /// Hands the scene over, with a new number.
     fn stage(&mut self) {
         let rings = matches!(self.scene, Scene::Ringing { .. } | Scene::Countdown { .. });
-        // A driver that owes news already gets no more time for being asked again.
-        let by = self.awaited.as_ref().map_or_else(|| Instant::now() + NEWS, |awaited| awaited.by);
-        self.awaited = (self.scene != Scene::Idle).then_some(Awaited { by, picture: true, tone: rings });
+        self.expect_news(rings);
         self.stage.show(self.number, &View { scene: self.scene.clone(), focus: self.dialog.focus() });
     }
 
-    /// Something came of this show: its driver lives. What was shown since has its own time.
-    fn news(&mut self, number: u64, of: impl Fn(&mut Awaited) -> &mut bool) {
-        let Some(awaited) = &mut self.awaited else { return };
-        if number < self.number {
-            awaited.by = Instant::now() + NEWS;
-            return;
-        }
-        *of(awaited) = false;
-        if !awaited.picture && !awaited.tone {
-            self.awaited = None;
-        }
-    }
-
-    /// A call into a driver does not return.
-    async fn overdue(&mut self) {
-        let Some(awaited) = self.awaited.take() else { return };
-        let (whose, mark): (_, fn(&mut Notice)) =
-            if awaited.picture { ("display", |notice| notice.seen = false) } else { ("sound card", |notice| notice.heard = false) };
-        let why = format!("the {whose}'s driver does not return; restart the box, and see journalctl -k");
-        if self.notice.is_none() {
-            log::warn!(MESSAGE_ID = messages::CALL_UNNOTICED.id; "{why}");
-        }
-        self.failed(self.number, mark, why).await;
-    }
-
     async fn driver(&mut self, event: DriverEvent) {
-        match &event {
-            DriverEvent::Shown(number) | DriverEvent::Unseen(number, _) => self.news(*number, |awaited| &mut awaited.picture),
-            DriverEvent::Heard(number) | DriverEvent::Unheard(number, _) => self.news(*number, |awaited| &mut awaited.tone),
-            DriverEvent::Stroke(_) | DriverEvent::Changed(_) => {}
-        }
         match event {
             DriverEvent::Stroke(stroke) => self.stroke(stroke),
             DriverEvent::Changed(state) => self.changed(state).await,
-            DriverEvent::Shown(number) => self.perceived(number, |n| n.seen = true).await,
-            DriverEvent::Heard(number) => self.perceived(number, |n| n.heard = true).await,
-            DriverEvent::Unseen(number, why) => self.failed(number, |n| n.seen = false, why).await,
-            DriverEvent::Unheard(number, why) => self.failed(number, |n| n.heard = false, why).await,
-        }
-    }
-
-    async fn perceived(&mut self, number: u64, mark: impl FnOnce(&mut Notice)) {
-        if let Some(notice) = self.notice.as_mut().filter(|n| number >= n.since) {
-            mark(notice);
-            self.judge().await;
-        }
-    }
-
-    /// Says `Noticed` once everything is true that it says: the picture handed out, the tone sounding, and the television
-    /// not known to be in standby. One that does not answer is taken at its word: many never do.
-    async fn judge(&mut self) {
-        let waking = matches!(self.job, Some((Doing::Waking, _)));
-        let dark = self.seen.power == Power::Standby;
-        let Some(notice) = &mut self.notice else { return };
-        if waking || !notice.seen || !notice.heard {
-            return;
-        }
-        // One that falls silent while it is dark has not lit up.
-        if self.seen.power == Power::Unknown && notice.dark {
-            return;
-        }
-        notice.dark = dark;
-        let call = notice.call;
-        if notice.told.replace(!dark) == Some(!dark) {
-            return;
-        }
-        let event = if dark { TvEvent::Unnoticed(call, "the television stays in standby".into()) } else { TvEvent::Noticed(call) };
-        self.tell(event).await;
-    }
-
-    async fn failed(&mut self, number: u64, mark: impl FnOnce(&mut Notice), why: String) {
-        let Some(notice) = self.notice.as_mut().filter(|n| number >= n.since) else { return };
-        mark(notice);
-        let call = notice.call;
-        if notice.told.replace(false) != Some(false) {
-            log::warn!(MESSAGE_ID = messages::CALL_UNNOTICED.id, CALL_ID = call.0; "the dialog cannot be seen or heard: {why}");
-            self.tell(TvEvent::Unnoticed(call, why)).await;
+            DriverEvent::Shown(number) => self.seen(number, Ok(())).await,
+            DriverEvent::Unseen(number, why) => self.seen(number, Err(why)).await,
+            DriverEvent::Heard(number) => self.heard(number, Ok(())).await,
+            DriverEvent::Unheard(number, why) => self.heard(number, Err(why)).await,
         }
     }
 
@@ -464,51 +368,6 @@ impl Television {
         }
         if let Some(press) = outcome.press {
             self.press(press);
-        }
-    }
-
-    fn turn(&mut self, steps: i8) {
-        let wanted = self.volume.as_ref().and_then(|(_, next)| *next).or(self.seen.volume);
-        let Some(from) = wanted else { return self.step(steps) };
-        let to = from.saturating_add_signed(steps.saturating_mul(VOLUME_STEP as i8)).min(100);
-        match &mut self.volume {
-            Some((_, next)) => *next = Some(to),
-            None => self.set_volume(to),
-        }
-    }
-
-    /// A set that does not tell its volume is turned by steps; a key that is pressed while one is under way is lost.
-    fn step(&mut self, steps: i8) {
-        if self.volume.is_some() {
-            return;
-        }
-        let (set, ledger) = (self.set.clone(), self.ledger.clone());
-        let job = async move {
-            if let Some(mut plan) = ledger.current() {
-                plan.steps = plan.steps.saturating_add(i16::from(steps));
-                ledger.write(Some(plan)).await;
-            }
-            power::step(&*set, steps > 0).await;
-        };
-        self.volume = Some((Box::pin(job), None));
-    }
-
-    fn set_volume(&mut self, to: u8) {
-        let (set, ledger) = (self.set.clone(), self.ledger.clone());
-        let job = async move {
-            if let Some(mut plan) = ledger.current() {
-                plan.volume = Some(to);
-                ledger.write(Some(plan)).await;
-            }
-            power::turn(&*set, to).await;
-        };
-        self.see(TvState { volume: Some(to), ..self.seen.clone() });
-        self.volume = Some((Box::pin(job), None));
-    }
-
-    fn volume_set(&mut self) {
-        if let Some((_, Some(next))) = self.volume.take() {
-            self.set_volume(next);
         }
     }
 
