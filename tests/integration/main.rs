@@ -29,3 +29,4 @@ mod service;
 #[path = "../support/mod.rs"]
 mod support;
 mod television;
+mod window;
