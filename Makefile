@@ -75,7 +75,7 @@ devlab-faults: ## every fault of a device at each moment of a call (15 minutes; 
 	@tests/tools/prepare test
 	@DEVLAB_FAULT='$(FAULT)' DEVLAB_TIMEOUT=3000 \
 	  tests/devlab/side-by-side --nocapture faults::of_camera_and_sound -- --nocapture faults::of_the_television
-	@cat target/devlab/faults-*.md target/devlab-2/faults-*.md
+	@cat $${DEVLAB_KEEP:-target/devlab}/faults-*.md target/devlab-2/faults-*.md
 
 devlab-bench: ## the figures that need devices, measured in the device lab
 	@tests/tools/prepare bench

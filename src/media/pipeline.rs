@@ -213,9 +213,9 @@ impl Closing {
 fn describe(e: &gst::message::Error) -> String {
     let from = e.src().map(|s| s.name().to_string()).unwrap_or_default();
     let mut text = e.error().message().to_owned();
-    // The system's own words (errno) are only in the last line of the debug text.
+    // The system's own words (errno) are only in the last line of the debug text; its first one is a place in GStreamer's sources.
     if let Some(debug) = e.debug()
-        && let Some(last) = debug.lines().last()
+        && let Some(last) = debug.lines().skip(1).last()
     {
         text.push_str(" (");
         text.push_str(last.trim());
