@@ -47,7 +47,7 @@ fn calls(records: &[Record]) -> Vec<u64> {
 
 fn standby() -> Remembered {
     let found = TvState { power: Power::Standby, input: Some("tuner".into()), volume: Some(12) };
-    Remembered { found, power: true, input: true, volume: None, steps: 0, used: false }
+    Remembered { found, power: true, input: true, volume: None, steps: 0, used: false, released: None }
 }
 
 fn on() -> Remembered {

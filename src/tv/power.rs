@@ -67,11 +67,19 @@ pub struct Remembered {
     pub steps: i16,
     /// Somebody used the television since: it is not switched off any more.
     pub used: bool,
+    /// When its input was about to be given back: what it shows soon after is our doing, also where we were killed in between.
+    #[serde(default)]
+    pub released: Option<jiff::Timestamp>,
 }
 
 impl Remembered {
     fn former(&self) -> Input {
         self.found.input.clone().map_or(Input::Release, Input::Other)
+    }
+
+    /// What it shows is what we asked for, though it is not us.
+    fn is_released(&self) -> bool {
+        self.released.is_some_and(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs() < RELEASED)
     }
 
     /// It is to be sent to standby again. Who was not seen to be in standby is not sent there.
@@ -202,6 +210,9 @@ const TRIES: u32 = 3;
 const NEAR: u8 = 2;
 /// Steps that are taken back at most: more were somebody who leant on the key.
 const STEPS: u16 = 40;
+/// So long after its input was given back, a television shows what we asked for, and not what somebody has chosen since. A daemon that was
+/// killed is back by then.
+const RELEASED: Duration = Duration::from_secs(60);
 /// When the state is looked at after a try: they add up to the 3 s between two tries. Most sets are on at once, slow ones
 /// boot for seconds.
 const LOOKS: [Duration; 5] =
@@ -265,6 +276,7 @@ pub(crate) async fn wake(set: &dyn Set, ledger: &Ledger, floor: u8, default: Opt
         steps: earlier.as_ref().map_or(0, |r| r.steps),
         volume: found.volume.filter(|v| *v < floor).map(|_| floor).or(earlier.as_ref().and_then(|r| r.volume)),
         used: earlier.as_ref().is_some_and(|r| r.used),
+        released: None,
         found: earlier.map_or_else(|| TvState { input: found.input.clone().or(default), ..found.clone() }, |r| r.found),
     };
     ledger.arrived(false);
@@ -351,7 +363,7 @@ pub(crate) async fn restore(set: &dyn Set, ledger: &Ledger) -> Restored {
         }
         return Restored { done: false, sent_off: false, seen: Some(now) };
     }
-    let sent_off = put_back(set, &plan, &now).await;
+    let sent_off = put_back(set, ledger, &now).await;
     // What was asked is on its way; it counts as done when it is seen, or when the set has had its time.
     for pause in LOOKS {
         now = ask(set).await;
@@ -377,28 +389,37 @@ pub(crate) async fn step(set: &dyn Set, louder: bool) {
 
 /// Everything that was asked for is there.
 fn as_planned(set: &dyn Set, plan: &Remembered, now: &TvState) -> bool {
-    let shown = !plan.input || shows_us(set, now) || now.input.is_none();
+    let shown = !plan.input || plan.is_released() || shows_us(set, now) || now.input.is_none();
     let loud = plan.volume.zip(now.volume).is_none_or(|(ours, now)| now.abs_diff(ours) <= NEAR);
     shown && loud
 }
 
 /// `true`: it was sent to standby.
-async fn put_back(set: &dyn Set, plan: &Remembered, now: &TvState) -> bool {
+async fn put_back(set: &dyn Set, ledger: &Ledger, now: &TvState) -> bool {
+    let Some(mut plan) = ledger.current() else { return false };
     if let (Some(ours), Some(before)) = (plan.volume, plan.found.volume)
         && now.volume.is_some_and(|v| v.abs_diff(ours) <= NEAR)
     {
         tell("its volume back", set.volume(before)).await;
         reached(Point::VolumeRestored);
     }
-    for _ in 0..plan.steps.unsigned_abs().min(STEPS) {
-        tell("its volume back", set.step(plan.steps < 0).map_ok(drop)).await;
-    }
     let ours = shows_us(set, now) || now.input.is_none();
+    // Who is killed from here on takes no step twice, and does not take the input for a viewer's choice.
+    let steps = std::mem::take(&mut plan.steps);
+    if plan.input && ours {
+        plan.released = Some(jiff::Timestamp::now());
+    }
+    if steps != 0 || (plan.input && ours) {
+        ledger.write(Some(plan.clone())).await;
+    }
+    for _ in 0..steps.unsigned_abs().min(STEPS) {
+        tell("its volume back", set.step(steps < 0).map_ok(drop)).await;
+    }
     if plan.input && ours {
         tell("its input back", set.input(&plan.former())).await;
         reached(Point::InputRestored);
     }
-    let off = plan.goes_to_sleep() && ours && now.power == Power::On;
+    let off = plan.goes_to_sleep() && (ours || plan.is_released()) && now.power == Power::On;
     if off {
         tell("\"standby\"", set.power(false)).await;
         reached(Point::PowerRestored);

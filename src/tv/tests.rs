@@ -3,6 +3,7 @@
 use super::headless::{Did, Headless};
 use super::keys::Key;
 use super::*;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -100,7 +101,8 @@ async fn the_state_is_written_down_before_anything_is_changed_and_struck_out_aft
     let did = f.tv.did();
     assert_eq!(did.first(), Some(&Did::Remembered));
     assert_eq!(did.last(), Some(&Did::Forgot));
-    assert_eq!(did.iter().filter(|d| **d == Did::Remembered).count(), 1);
+    // before it is woken, and before its input is given back
+    assert_eq!(did.iter().filter(|d| **d == Did::Remembered).count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -358,6 +360,16 @@ async fn a_second_call_before_the_first_is_put_back_remembers_the_first_state() 
     assert_eq!(f.tv.now(), before);
 }
 
+/// The television after a run that found it like this, and has put it back.
+async fn next_run(left: TvState, memory: Arc<dyn Memory>) -> Headless {
+    let (tv, driver) = Headless::in_state(left);
+    let (commands, _events) = spawn(Config::default(), driver, memory);
+    let (answer, answered) = oneshot::channel();
+    commands.send(Command::Recover(answer)).await.unwrap();
+    answered.await.unwrap();
+    tv
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_a_crash_the_next_run_puts_the_television_back() {
     let before = found(Power::Standby, "tuner", 12);
@@ -366,13 +378,23 @@ async fn after_a_crash_the_next_run_puts_the_television_back() {
     let memory = first.tv.memory();
     let left = first.tv.now();
     drop(first);
-    let (tv, driver) = Headless::in_state(left);
-    let (commands, _events) = spawn(Config::default(), driver, memory.clone());
-    let (answer, answered) = oneshot::channel();
-    commands.send(Command::Recover(answer)).await.unwrap();
-    answered.await.unwrap();
+    let tv = next_run(left, memory.clone()).await;
     assert_eq!(tv.now(), before);
     assert_eq!(memory.recall(), Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_crash_between_input_and_standby_it_is_switched_off_all_the_same_but_not_an_hour_later() {
+    for (ago, power) in [(2, Power::Standby), (3600, Power::On)] {
+        let mut first = fixture(found(Power::Standby, "tuner", 12));
+        first.wake().await;
+        let memory = first.tv.memory();
+        let released = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(ago);
+        let left = memory.recall().unwrap().unwrap();
+        memory.remember(&Remembered { released: Some(released), ..left }).unwrap();
+        let tv = next_run(found(Power::On, "tuner", 12), memory).await;
+        assert_eq!(tv.now(), found(power, "tuner", 12), "{ago} s later");
+    }
 }
 
 #[tokio::test(start_paused = true)]
