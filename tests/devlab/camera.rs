@@ -1,13 +1,16 @@
-//! The camera of a call, on the kernel's own interface: what it offers, a bus without room, plugs pulled, others who hold it,
-//! drivers that stall and hang, and that it is closed when nobody calls.
+//! The camera of a call, on the kernel's own interface: what it offers, cameras that code, a bus without room, dim rooms, plugs pulled,
+//! others who hold it, drivers that stall and hang, and that it is closed when nobody calls.
 
-use crate::guest::{CAMERA, HDMI_OUT, PATIENCE, camera_fault, holders, is_guest, keep, until, usb_cable};
+use crate::guest::{self, CAMERA, HDMI_OUT, PATIENCE, camera_fault, holders, is_guest, keep, until, usb_cable};
+use gstreamer::prelude::*;
+use residentd::media::camera::controls::Mains;
 use residentd::media::session::{CameraSource, Config, MicrophoneSource, Session};
 use residentd::media::{Codec, MediaEvent, Outputs, PictureSink, SoundOut, devices};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -48,6 +51,10 @@ struct Call {
 }
 
 fn call(width: u32, height: u32) -> Call {
+    call_by(Config { camera: CameraSource::V4l2(CAMERA.into()), width, height, ..Config::default() })
+}
+
+fn call_by(config: Config) -> Call {
     is_guest();
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -56,14 +63,7 @@ fn call(width: u32, height: u32) -> Call {
     });
     let pictures = Arc::new(Watcher::default());
     let outputs = Outputs { remote: Arc::new(Watcher::default()), own: pictures.clone(), sound: SoundOut::Null };
-    let config = Config {
-        camera: CameraSource::V4l2(CAMERA.into()),
-        microphone: MicrophoneSource::None,
-        width,
-        height,
-        fps: 15,
-        ..Config::default()
-    };
+    let config = Config { microphone: MicrophoneSource::None, fps: 15, ..config };
     let (tell, events) = mpsc::channel(32);
     Call { session: Session::open(config, true, outputs, tell).unwrap(), pictures, events }
 }
@@ -128,6 +128,131 @@ fn the_camera_is_open_in_a_call_only() {
         assert_eq!(holders(CAMERA), Vec::<String>::new());
     }
     println!("end of call to camera closed: {ends:?}");
+}
+
+/// What a control of the camera is set to.
+fn control(id: u32) -> i64 {
+    match v4l::Device::with_path(CAMERA).unwrap().control(id).unwrap().value {
+        v4l::control::Value::Integer(number) => number,
+        v4l::control::Value::Boolean(on) => on.into(),
+        other => panic!("{other:?}"),
+    }
+}
+
+const POWER_LINE_FREQUENCY: u32 = 0x0098_0918;
+const EXPOSURE_AUTO_PRIORITY: u32 = 0x009a_0903;
+
+#[test]
+#[ignore = "needs the device lab: make devlab-test"]
+fn the_camera_knows_the_mains_and_keeps_its_rate_in_a_dim_room() {
+    let camera = || CameraSource::V4l2(CAMERA.into());
+    for (mains, hertz) in [(Mains::Hertz60, 2), (Mains::Hertz50, 1)] {
+        let call = call_by(Config { camera: camera(), mains, width: 320, height: 180, ..Config::default() });
+        call.seen(1);
+        assert_eq!((control(POWER_LINE_FREQUENCY), control(EXPOSURE_AUTO_PRIORITY)), (hertz, 1));
+        call.end();
+    }
+    // as much light as the rate allows, and no more
+    camera_fault("dim", 1);
+    let call = call(320, 180);
+    until("the rate is kept", || control(EXPOSURE_AUTO_PRIORITY) == 0);
+    let (from, before) = (Instant::now(), call.pictures.0.load(Ordering::Relaxed));
+    call.seen(30);
+    println!("{} pictures in {:?}", call.pictures.0.load(Ordering::Relaxed) - before, from.elapsed());
+    camera_fault("dim", 0);
+    call.end();
+}
+
+/// A camera that codes by itself: the kernel's loop, and a thread that writes the same coded pictures into it again and again.
+struct Coding {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+const CODING: &str = "/dev/video9";
+
+impl Coding {
+    fn start(encoder: &str, fourcc: &[u8; 4], coding: &str) -> Coding {
+        is_guest();
+        residentd::media::gstreamer().unwrap();
+        let source = "videotestsrc num-buffers=30 horizontal-speed=2 ! video/x-raw,format=I420,width=320,height=180,framerate=15/1";
+        let pipeline = gstreamer::parse::launch(&format!("{source} ! {encoder} ! appsink name=out sync=false")).unwrap();
+        let out = pipeline.downcast_ref::<gstreamer::Bin>().unwrap().by_name("out").unwrap();
+        let out = out.downcast::<gstreamer_app::AppSink>().unwrap();
+        pipeline.set_state(gstreamer::State::Playing).unwrap();
+        let pictures: Vec<Vec<u8>> = std::iter::from_fn(|| Some(out.pull_sample().ok()?.buffer()?.map_readable().ok()?.to_vec())).collect();
+        pipeline.set_state(gstreamer::State::Null).unwrap();
+        assert_eq!(pictures.len(), 30);
+
+        guest::run("modprobe", &["v4l2loopback", "video_nr=9", "exclusive_caps=1", "card_label=Coding camera"]);
+        let mut kernel = v4l::Device::with_path(CODING).unwrap();
+        let size = v4l::Format::new(320, 180, v4l::FourCC::new(fourcc));
+        assert_eq!(v4l::video::Output::set_format(&kernel, &size).unwrap().fourcc, size.fourcc);
+        let rate = v4l::video::output::Parameters::new(v4l::Fraction::new(1, 15));
+        v4l::video::Output::set_params(&kernel, &rate).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let write = move || {
+            for picture in pictures.iter().cycle().take_while(|_| !stopped.load(Ordering::Relaxed)) {
+                kernel.write_all(picture).unwrap();
+                std::thread::sleep(Duration::from_secs(1) / 15);
+            }
+        };
+        let camera = Coding { stop, thread: Some(std::thread::spawn(write)) };
+        until("its offer", || {
+            let found = devices::list(Config::default().want());
+            found.cameras.iter().any(|c| c.path.to_str() == Some(CODING) && c.choices.iter().any(|c| c.coding.to_string() == coding))
+        });
+        camera
+    }
+
+    fn config() -> Config {
+        Config { camera: CameraSource::V4l2(CODING.into()), width: 320, height: 180, ..Config::default() }
+    }
+}
+
+impl Drop for Coding {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let ended = self.thread.take().unwrap().join();
+        if !std::thread::panicking() {
+            ended.unwrap();
+            let unplug = || Command::new("modprobe").args(["-r", "v4l2loopback"]).stderr(Stdio::null()).status();
+            until("the camera's end", || unplug().unwrap().success());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the device lab: make devlab-test"]
+fn a_camera_that_codes_jpeg_is_seen() {
+    let _camera = Coding::start("jpegenc", b"MJPG", "MJPEG");
+    let call = call_by(Coding::config());
+    call.seen(20);
+    call.end();
+}
+
+#[test]
+#[ignore = "needs the device lab: make devlab-test"]
+fn the_stream_of_a_camera_that_codes_h264_is_sent_as_it_is() {
+    let encoder = "x264enc tune=zerolatency speed-preset=ultrafast bitrate=300 key-int-max=15 bframes=0 threads=1 byte-stream=true";
+    let _camera = Coding::start(
+        &format!("{encoder} ! video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au"),
+        b"H264",
+        "H.264",
+    );
+    let call = call_by(Coding::config());
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = sent.clone();
+    let count = move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    };
+    let _sending = call.session.send(Codec::H264, 100, Arc::new(count)).unwrap();
+    until("the camera's own stream", || call.session.statistics().sent.first().is_some_and(|s| s.encoder == "camera"));
+    let before = sent.load(Ordering::Relaxed);
+    until("more of it", || sent.load(Ordering::Relaxed) > before + 30);
+    call.seen(20);
+    call.end();
 }
 
 #[test]
