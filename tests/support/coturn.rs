@@ -51,6 +51,15 @@ fn certificates(directory: &Path, name: &str) {
 impl Coturn {
     /// With a certificate for `name`.
     pub fn start(name: &str) -> Coturn {
+        Coturn::configured(name, "")
+    }
+
+    /// So many bytes a second go through, each way, for each client.
+    pub fn thin(bytes: u32) -> Coturn {
+        Coturn::configured("localhost", &format!("max-bps={bytes}\n"))
+    }
+
+    fn configured(name: &str, more: &str) -> Coturn {
         let directory = tempfile::tempdir().unwrap();
         let at = |file: &str| directory.path().join(file);
         certificates(directory.path(), name);
@@ -58,7 +67,7 @@ impl Coturn {
         let configuration = format!(
             "listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={port}\ntls-listening-port={tls_port}\nrealm=turn.test\n\
              fingerprint\nlt-cred-mech\nuser={USER}:{PASSWORD}\ncert={}\npkey={}\nallow-loopback-peers\nno-cli\nno-dtls\n\
-             no-multicast-peers\npidfile={}\nuserdb={}\nlog-file=stdout\nsimple-log\n",
+             no-multicast-peers\npidfile={}\nuserdb={}\nlog-file=stdout\nsimple-log\n{more}",
             at("server.pem").display(),
             at("server.key").display(),
             at("pid").display(),

@@ -78,6 +78,35 @@ async fn doctor_says_which_part_of_the_relay_is_broken_and_the_others_are_seen_a
     assert!(!text(&output).contains(coturn::PASSWORD));
 }
 
+/// What it says of the bandwidth to a relay through which so many bytes a second go.
+async fn through_a_thin_relay(bytes: u32, transport: &str) -> Value {
+    let coturn = tokio::task::spawn_blocking(move || coturn::Coturn::thin(bytes)).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("turn:127.0.0.1:{}?transport={transport}", coturn.port);
+    let ice = serde_json::json!([{"urls": [url], "username": coturn::USER, "credential": coturn::PASSWORD}]);
+    let (_lab, settings) = platform(ice, "password", &dir).await;
+    let way = format!("turn-{transport}");
+    let (report, _) = doctor(&settings, &[&way, "bandwidth"]).await;
+    // It gives an address all the same: only what goes through it is little.
+    assert_eq!(verdicts(&report, &[&way]), ["ok"], "{report:#}");
+    finding(&report, "bandwidth").clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doctor_measures_a_thin_relay_and_says_what_to_do() {
+    for (bytes, transport, verdict, next) in [
+        (80_000, "udp", "warning", "lower media.bitrate"),
+        (10_000, "udp", "failure", "a better line"),
+        (10_000, "tcp", "failure", "a better line"),
+    ] {
+        let found = through_a_thin_relay(bytes, transport).await;
+        println!("{bytes} bytes a second over {transport}: {found}");
+        assert!(found["verdict"] == verdict && found["next"].as_str().unwrap().contains(next), "{bytes} {transport}: {found:#}");
+        let bitrate = found["figures"]["bitrate"].as_u64().unwrap();
+        assert!(bitrate > 0 && bitrate < u64::from(bytes) * 8 * 2, "{bytes} {transport}: {found:#}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doctor_tells_a_wrong_password_a_refused_channel_and_a_service_that_is_down_apart() {
     use residentd_lab::{At, Fault};
