@@ -45,6 +45,18 @@ pub fn start(settings: Settings, map: Arc<Map>, shown: watch::Receiver<bool>, te
     tokio::spawn(discover(settings, map, shown, tell));
 }
 
+/// Whether another program keeps a device to itself. `false` also where that cannot be told: without the right to open it, or while one of
+/// its keys is held. Blocks while its driver answers.
+pub fn is_taken(path: &Path) -> bool {
+    let Ok(mut device) = Device::open(path) else { return false };
+    // The others would not see a held key let go.
+    if device.get_key_state().map_or(true, |held| held.iter().next().is_some()) {
+        return false;
+    }
+    // Given back when it is closed, at once.
+    device.grab().is_err_and(|e| e.kind() == io::ErrorKind::ResourceBusy)
+}
+
 /// A node as it is now: another device may get the same name later.
 type Node = (PathBuf, u64, i64);
 

@@ -1,8 +1,13 @@
 //! `residentctl doctor` and `residentctl test` on real devices: they find them well, and each of them broken.
 
-use crate::guest::{self, CAMERA, camera_fault, display_cable, is_guest, packaged, usb_cable};
-use crate::service::Service;
-use residentd_lab::{Lab, Options};
+use crate::cec::Television;
+use crate::guest::{self, CAMERA, CEC_BOX, camera_fault, display_cable, hdmi_cable, is_guest, packaged, usb_cable};
+use crate::keys::Remote;
+use crate::service::{self, RESIDENT, Service};
+use crate::whole;
+use cec_linux::{CecDevice, CecModeFollower, CecModeInitiator};
+use evdev::KeyCode;
+use residentd_lab::{CallOptions, Lab, Options};
 use serde_json::Value;
 use std::process::Command;
 
@@ -23,7 +28,8 @@ fn doctor(only: &[&str], settings: &[&str]) -> Value {
 fn residentctl(arguments: &[&str], settings: &[&str]) -> (Option<i32>, Value) {
     is_guest();
     let mut command = Command::new(if packaged() { "/usr/bin/residentctl" } else { env!("CARGO_BIN_EXE_residentctl") });
-    command.args(["--config", "/dev/null", "--socket", "/nonexistent", "--json"]).args(arguments);
+    let socket = if arguments.contains(&"--socket") { vec![] } else { vec!["--socket", "/nonexistent"] };
+    command.args(["--config", "/dev/null", "--json"]).args(socket).args(arguments);
     command.args(settings.iter().flat_map(|setting| ["--set", setting]));
     let output = command.output().unwrap();
     let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)));
@@ -97,10 +103,22 @@ fn the_speaker_is_heard_by_the_microphone_of_its_room_and_by_no_other() {
     assert!(missing["next"].as_str().unwrap().contains("residentctl devices"), "{missing:#}");
 }
 
-/// Verdict, words and next step about the unit.
-fn unit() -> [String; 3] {
-    let report = doctor(&["unit"], &[]);
+/// Verdict, words and next step of one check.
+fn found(check: &str, settings: &[&str]) -> [String; 3] {
+    words(&doctor(&[check], settings))
+}
+
+fn words(report: &Value) -> [String; 3] {
     ["verdict", "says", "next"].map(|field| report["findings"][0][field].as_str().unwrap_or_default().to_owned())
+}
+
+/// Each of them has these words in it.
+fn assert_found(found: &[String; 3], expected: [&str; 3]) {
+    assert!(found.iter().zip(expected).all(|(found, expected)| found.contains(expected)), "{found:?} instead of {expected:?}");
+}
+
+fn unit() -> [String; 3] {
+    found("unit", &[])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,4 +147,113 @@ async fn doctor_finds_a_unit_that_is_weakened_was_restarted_or_is_stopped() {
     guest::run("systemctl", &["stop", "residentd"]);
     let [verdict, says, next] = unit();
     assert!(verdict == "failure" && says.contains("inactive") && next.contains("systemctl start"), "{verdict}: {says}: {next}");
+}
+
+fn cec() -> [String; 3] {
+    found("cec", &["tv.driver=cec"])
+}
+
+/// Has the box claim an address on the bus, as the daemon does, and waits for the television's first answer.
+fn claim_an_address() {
+    guest::run("cec-ctl", &["-d", CEC_BOX, "--playback", "-o", "Telephone"]);
+    guest::until("a television that is on", || Television::says("on ("));
+}
+
+#[test]
+#[ignore = "needs the device lab: make devlab-test"]
+fn doctor_names_the_television_and_its_power_and_tells_what_is_wrong_between_it_and_the_box() {
+    let mut television = Television::new();
+    guest::run("cec-ctl", &["-d", CEC_BOX, "--clear"]);
+    assert_found(&cec(), ["warning", "we have no address on its bus", "start residentd"]);
+
+    claim_an_address();
+    assert_found(&cec(), ["ok", "television (vendor 000C03), on", ""]);
+    guest::run("cec-ctl", &["-d", CEC_BOX, "--to", "0", "--standby"]);
+    guest::until("standby", || Television::says("standby ("));
+    assert_found(&cec(), ["ok", "television (vendor 000C03), standby", ""]);
+
+    television.pause(true);
+    assert_found(&cec(), ["warning", "(vendor 000C03), does not say whether it is on", "tv.cec.quirks"]);
+    television.pause(false);
+    television.unpower();
+    assert_found(&cec(), ["warning", "it answers nothing", "switch it on and try again; then look for CEC in its menu"]);
+    television.power_up();
+    hdmi_cable(false);
+    assert_found(&cec(), ["failure", "/dev/cec1: no television at the other end", "check the HDMI cable"]);
+    hdmi_cable(true);
+
+    drop(television);
+    usb_cable(false);
+    assert_found(&cec(), ["failure", "there is no HDMI-CEC adapter", "plug in its USB adapter"]);
+    let named = found("cec", &["tv.driver=cec", "tv.cec.device=/dev/cec1"]);
+    usb_cable(true);
+    assert_found(&named, ["failure", "/dev/cec1: No such file", "residentctl devices"]);
+}
+
+#[test]
+#[ignore = "needs the device lab: make devlab-test"]
+fn doctor_finds_an_adapter_that_another_program_keeps_to_itself() {
+    let _television = Television::new();
+    claim_an_address();
+    let other = CecDevice::open(CEC_BOX).unwrap();
+    other.set_mode(CecModeInitiator::Exclusive, CecModeFollower::RepliesOnly).unwrap();
+    assert_found(&cec(), ["failure", "/dev/cec1: another program keeps it to itself", "fuser -v /dev/cec1"]);
+    other.set_mode(CecModeInitiator::Send, CecModeFollower::Exclusive).unwrap();
+    assert_found(&cec(), ["warning", "on; another program keeps the keys", "fuser -v /dev/cec1"]);
+    drop(other);
+    assert_found(&cec(), ["ok", "(vendor 000C03), on", ""]);
+}
+
+/// Of what this machine has, only the remotes of these tests.
+fn keys(driver: &str) -> [String; 3] {
+    found("keys", &[driver, "tv.keys.enabled=true", "tv.keys.devices=[\"Device lab\"]"])
+}
+
+#[test]
+#[ignore = "needs the device lab: make devlab-test"]
+fn doctor_finds_remote_controls_and_those_that_another_program_keeps_to_itself() {
+    assert_found(&keys("tv.driver=none"), ["failure", "nobody can answer", "connect the remote control's receiver"]);
+    assert_found(&keys("tv.driver=cec"), ["warning", "keys come over HDMI-CEC only", "connect its receiver"]);
+
+    let mut remote = Remote::new("Device lab remote");
+    let node = remote.node().display().to_string();
+    let mut other = remote.other();
+    let kept = format!("fuser -v {node}");
+    assert_found(&keys("tv.driver=none"), ["ok", "keys come from Device lab remote", ""]);
+    other.grab().unwrap();
+    assert_found(&keys("tv.driver=none"), ["failure", "another program keeps Device lab remote to itself: nobody can answer", &kept]);
+    assert_found(&keys("tv.driver=cec"), ["warning", "to itself: keys come over HDMI-CEC only", &kept]);
+    let second = Remote::new("Device lab keyboard");
+    assert_found(&keys("tv.driver=none"), ["warning", "to itself: keys come from Device lab keyboard", &kept]);
+    drop(second);
+
+    other.ungrab().unwrap();
+    // One that is held is not taken away from who waits for its end.
+    remote.key(KeyCode::KEY_OK, 1);
+    assert_found(&keys("tv.driver=none"), ["ok", "keys come from Device lab remote", ""]);
+    remote.key(KeyCode::KEY_OK, 0);
+    let ok = other.fetch_events().unwrap().filter(|event| event.code() == KeyCode::KEY_OK.code());
+    let values: Vec<i32> = ok.map(|event| event.value()).collect();
+    assert_eq!(values, [1, 0], "doctor took a key away");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn doctor_takes_the_daemon_for_no_other_program() {
+    let lab = Lab::start(Options::default()).await.unwrap();
+    let _television = Television::new();
+    let mut remote = Remote::new("Device lab remote");
+    let service = Service::start(&lab, &whole::settings().replace(CAMERA, "test"));
+    let doctor = |check| {
+        let settings = ["tv.driver=cec", "tv.keys.enabled=true", "tv.keys.devices=[\"Device lab\"]"];
+        words(&residentctl(&["doctor", "--socket", service::SOCKET, "--only", check], &settings).1)
+    };
+    guest::until("our address, and the television's answer", || doctor("cec")[0] == "ok");
+    assert_found(&doctor("keys"), ["ok", "keys come from Device lab remote", ""]);
+
+    let caller = lab.caller("roger_chatta_admin");
+    caller.request(RESIDENT, &CallOptions::default());
+    guest::until("a picture", || service.journal().iter().any(|line| line.contains("showing on Virtual-1")));
+    guest::until("the remote is the daemon's", || remote.other().grab().is_err());
+    assert_found(&doctor("keys"), ["ok", "keys come from Device lab remote", ""]);
 }

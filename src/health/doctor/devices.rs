@@ -34,11 +34,11 @@ pub(super) fn plan(patient: &Arc<Patient>) -> Vec<Planned> {
         });
         planned(name, seconds, HANGS, check)
     };
-    let quick = |name, check: fn(&Config) -> Outcome| {
+    let quick = |name, check: fn(&Patient, &Config) -> Outcome| {
         let patient = patient.clone();
         planned(name, 15, HANGS, async move {
             blocking(move || match &patient.config {
-                Ok(config) => check(config),
+                Ok(config) => check(&patient, config),
                 Err(_) => Outcome::skipped("the configuration has mistakes"),
             })
             .await
@@ -51,7 +51,7 @@ pub(super) fn plan(patient: &Arc<Patient>) -> Vec<Planned> {
         device("camera", 40, camera),
         device("microphone", 45, microphone),
         device("speaker", 50, speaker),
-        quick("display", television::display),
+        quick("display", |_, config| television::display(config)),
         quick("cec", television::cec),
         quick("keys", television::keys),
     ]

@@ -226,6 +226,11 @@ pub struct AdapterInfo {
 }
 
 impl AdapterInfo {
+    /// Whether it is the one of a television, at the other end of some box's cable.
+    fn is_televisions_own(&self) -> bool {
+        self.physical.as_deref() == Some("0.0.0.0")
+    }
+
     /// All but the path, in words.
     pub fn words(&self) -> String {
         let driver = self.driver.as_deref().unwrap_or("unknown driver");
@@ -243,15 +248,28 @@ impl AdapterInfo {
 /// All adapters of the box with what they say. Nothing is sent over the cable. Blocks while drivers answer, three seconds for each that
 /// hangs.
 pub fn adapters_here() -> Vec<AdapterInfo> {
-    let ask = |path: &Path| {
-        let path = path.to_owned();
-        let asked = within(ANSWER_WITHIN, move || {
-            let device = CecDevice::open(path)?;
-            Ok((device.get_capas()?.driver().to_owned(), address(&device)?))
-        });
-        asked.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, "its driver does not answer")))
+    adapters().into_iter().map(adapter_at).collect()
+}
+
+/// The adapter that the daemon would use, with what it says: this one, or the first that is plugged into a television, or else the first.
+/// Blocks as [`adapters_here`] does.
+pub fn adapter_for(wanted: Option<PathBuf>) -> Option<AdapterInfo> {
+    if let Some(path) = wanted {
+        return Some(adapter_at(path));
+    }
+    let mut all = adapters_here();
+    all.retain(|adapter| !adapter.is_televisions_own());
+    let plugged = all.iter().position(|adapter| adapter.physical.is_some()).unwrap_or(0);
+    (!all.is_empty()).then(|| all.swap_remove(plugged))
+}
+
+fn adapter_at(path: PathBuf) -> AdapterInfo {
+    let asked = path.clone();
+    let ask = move || {
+        let device = CecDevice::open(asked)?;
+        Ok((device.get_capas()?.driver().to_owned(), address(&device)?))
     };
-    let tell = |path: PathBuf| match ask(&path) {
+    match within(ANSWER_WITHIN, ask).unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, "its driver does not answer"))) {
         Ok((driver, at)) => {
             let physical = at.physical.is_valid().then(|| at.physical.to_string());
             AdapterInfo { driver: Some(driver), physical, logical: at.logical, trouble: None, path }
@@ -260,8 +278,7 @@ pub fn adapters_here() -> Vec<AdapterInfo> {
             let e: io::Error = e;
             AdapterInfo { driver: None, physical: None, logical: None, trouble: Some(e.to_string()), path }
         }
-    };
-    adapters().into_iter().map(tell).collect()
+    }
 }
 
 /// All adapters, by number.
