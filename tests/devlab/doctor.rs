@@ -9,7 +9,10 @@ use cec_linux::{CecDevice, CecModeFollower, CecModeInitiator};
 use evdev::KeyCode;
 use residentd_lab::{CallOptions, Lab, Options};
 use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const DEVICES: [&str; 4] = ["camera", "microphone", "speaker", "display"];
 
@@ -256,4 +259,73 @@ async fn doctor_takes_the_daemon_for_no_other_program() {
     guest::until("a picture", || service.journal().iter().any(|line| line.contains("showing on Virtual-1")));
     guest::until("the remote is the daemon's", || remote.other().grab().is_err());
     assert_found(&doctor("keys"), ["ok", "keys come from Device lab remote", ""]);
+}
+
+/// A time server for `systemd-timesyncd` that has this machine's time (RFC 5905).
+fn time_server() {
+    let socket = UdpSocket::bind("127.0.0.1:123").unwrap();
+    std::thread::spawn(move || {
+        let mut asked = [0; 512];
+        while let Ok((_, client)) = socket.recv_from(&mut asked) {
+            // Version 4, a server's answer, of the first stratum.
+            let mut answer = [0; 48];
+            answer[..4].copy_from_slice(&[0x24, 1, 4, 0xec]);
+            answer[12..16].copy_from_slice(b"LAB\0");
+            // What it sent, when we got it, and when this goes out.
+            answer[24..32].copy_from_slice(&asked[40..48]);
+            answer[32..40].copy_from_slice(&ntp_time());
+            answer[40..48].copy_from_slice(&ntp_time());
+            let _ = socket.send_to(&answer, client);
+        }
+    });
+}
+
+/// Seconds since 1900, and their fraction.
+fn ntp_time() -> [u8; 8] {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let fraction = (u64::from(now.subsec_nanos()) << 32) / 1_000_000_000;
+    (((now.as_secs() + 2_208_988_800) << 32) | fraction).to_be_bytes()
+}
+
+/// A platform whose clock is so many seconds ahead; the setting that names it.
+fn platform_with_clock(ahead: i64) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let setting = format!("line.chatta.api=http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            let request = BufReader::new(client.try_clone().unwrap());
+            let _ = request.lines().map_while(Result::ok).find(String::is_empty);
+            let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
+            let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap();
+            let _ = write!(client, "HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    setting
+}
+
+#[test]
+#[ignore = "needs the device lab: make devlab-test"]
+fn doctor_finds_a_clock_that_nobody_synchronises_and_one_that_is_not_the_platforms() {
+    let (right, late) = (platform_with_clock(0), platform_with_clock(400));
+    let clock = |platform: &str| found("clock", &[platform]);
+    // Its time daemon runs, but this guest has no network.
+    assert_found(&clock(&right), ["warning", "compared with the platform's, but not synchronised", "UDP port 123"]);
+
+    time_server();
+    let folder = std::path::Path::new("/run/systemd/timesyncd.conf.d");
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("lab.conf"), "[Time]\nNTP=127.0.0.1\n").unwrap();
+    guest::run("systemctl", &["restart", "systemd-timesyncd"]);
+    guest::until("a synchronised clock", || clock(&right)[0] == "ok");
+    assert_found(&clock("line.chatta.api=http://127.0.0.1:9"), ["ok", "synchronised; the platform's could not be asked", ""]);
+    assert_found(&clock(&late), ["failure", "synchronised, and 400 s away from the platform's: tokens", "timedatectl set-ntp"]);
+
+    // A box without systemd's way of asking: its time daemon alone says so, and says nothing when it is stopped.
+    guest::run("systemctl", &["mask", "--runtime", "--now", "systemd-timedated"]);
+    let running = clock(&right);
+    guest::run("systemctl", &["stop", "systemd-timesyncd"]);
+    let stopped = clock(&right);
+    guest::run("systemctl", &["unmask", "--runtime", "systemd-timedated"]);
+    assert_found(&running, ["ok", "synchronised, and that of the platform", ""]);
+    assert_found(&stopped, ["warning", "nothing says whether it is synchronised", "timedatectl set-ntp"]);
 }
