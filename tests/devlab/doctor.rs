@@ -329,3 +329,30 @@ fn doctor_finds_a_clock_that_nobody_synchronises_and_one_that_is_not_the_platfor
     assert_found(&running, ["ok", "synchronised, and that of the platform", ""]);
     assert_found(&stopped, ["warning", "nothing says whether it is synchronised", "timedatectl set-ntp"]);
 }
+
+/// Takes memory until so many MiB are free.
+fn all_memory_but(mib: usize) -> Vec<Vec<u8>> {
+    let free = || {
+        let told = std::fs::read_to_string("/proc/meminfo").unwrap();
+        let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<usize>().unwrap() / 1024
+    };
+    let mut taken = Vec::new();
+    while free() > mib {
+        taken.push(vec![1; (free() - mib).clamp(1, 64) << 20]);
+    }
+    taken
+}
+
+#[test]
+#[ignore = "needs the device lab: make devlab-test"]
+fn doctor_finds_little_memory_left_and_too_little_for_a_call() {
+    assert_found(&found("memory", &[]), ["ok", "MiB free of", ""]);
+    let taken = all_memory_but(140);
+    assert_found(&found("memory", &[]), ["warning", "MiB free of", "see which programs take it: ps aux"]);
+    drop(taken);
+    let taken = all_memory_but(60);
+    assert_found(&found("memory", &[]), ["failure", "too little for a call", "end other programs, or add swap"]);
+    drop(taken);
+    assert_found(&found("memory", &[]), ["ok", "MiB free of", ""]);
+}
