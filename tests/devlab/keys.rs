@@ -1,13 +1,20 @@
 //! Remote controls as the kernel has them, with uinput as the remote.
 
-use crate::guest::{PATIENCE, is_guest};
+use crate::cec::Television;
+use crate::daemon::answered;
+use crate::guest::{self, CAMERA, PATIENCE, is_guest};
+use crate::service::{RESIDENT, Service};
+use crate::whole;
 use evdev::uinput::VirtualDevice;
 use evdev::{AttributeSet, Device, EventType, InputEvent, KeyCode};
+use residentd::journal::messages;
 use residentd::tv::keymap::Map;
 use residentd::tv::keys::{Key, Stroke};
 use residentd::tv::remotes::{self, Settings};
 use residentd::tv::stage::DriverEvent;
-use std::path::PathBuf;
+use residentd_lab::{CallOptions, Lab, Options, ReplyKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -102,4 +109,49 @@ async fn a_key_reaches_us_or_another_program_and_never_both() {
     shown.send_replace(true);
     let mut again = Remote::new("Device lab remote");
     press_until_heard(&mut again, &mut events).await;
+}
+
+/// An input device whose driver does not return: by its name one, by its number a sound card that can hang.
+struct Hangs(&'static Path);
+
+impl Hangs {
+    fn plug_in() -> Hangs {
+        let (device, node) = (std::fs::metadata("/dev/snd/pcmC0D0p").unwrap().rdev(), Path::new("/dev/input/event99"));
+        guest::hangs("snd_aloop", 1);
+        let (major, minor) = (rustix::fs::major(device).to_string(), rustix::fs::minor(device).to_string());
+        guest::run("mknod", &["-m", "666", node.to_str().unwrap(), "c", &major, &minor]);
+        Hangs(node)
+    }
+}
+
+impl Drop for Hangs {
+    fn drop(&mut self) {
+        guest::hangs("snd_aloop", 0);
+        let _ = std::fs::remove_file(self.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the device lab: make devlab-test"]
+async fn a_driver_that_does_not_return_holds_up_no_other_remote_control_and_is_told() {
+    let lab = Lab::start(Options::default()).await.unwrap();
+    let mut caller = lab.caller("roger_chatta_admin");
+    let _television = Television::new();
+    let service = Service::start(&lab, &whole::settings().replace(CAMERA, "test"));
+    assert!(caller.presence(RESIDENT, true, PATIENCE).await, "not online:\n{}", service.journal().join("\n"));
+    let mark = service.mark();
+    let hung = Hangs::plug_in();
+    let told = || service.said(&mark, &messages::REMOTE_UNUSABLE).filter(|line| line.contains("event99"));
+    guest::until("the journal's line", || told().is_some());
+    let line = told().unwrap();
+    assert!(line.contains("its driver does not return"), "{line}");
+
+    // plugged in after it
+    let mut remote = Remote::new("Device lab remote");
+    caller.request(RESIDENT, &CallOptions::default());
+    service.happening("the ringing", |e| e["kind"] == "offered");
+    let press = || [1, 0].iter().for_each(|value| remote.key(KeyCode::KEY_RED, *value));
+    assert_eq!(answered(&mut caller, press).await.kind, ReplyKind::Declined(None));
+    // a process whose driver does not return cannot end
+    drop(hung);
 }
