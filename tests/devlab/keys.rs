@@ -112,10 +112,10 @@ async fn a_key_reaches_us_or_another_program_and_never_both() {
 }
 
 /// An input device whose driver does not return: by its name one, by its number a sound card that can hang.
-struct Hangs(&'static Path);
+pub struct Hangs(pub &'static Path);
 
 impl Hangs {
-    fn plug_in() -> Hangs {
+    pub fn plug_in() -> Hangs {
         let (device, node) = (std::fs::metadata("/dev/snd/pcmC0D0p").unwrap().rdev(), Path::new("/dev/input/event99"));
         guest::hangs("snd_aloop", 1);
         let (major, minor) = (rustix::fs::major(device).to_string(), rustix::fs::minor(device).to_string());

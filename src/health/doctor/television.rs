@@ -4,7 +4,7 @@ use super::local::root;
 use super::{Outcome, Patient};
 use crate::config::Config;
 use crate::media::camera::device::{ANSWER_WITHIN, within};
-use crate::tv::cec::device::adapter_for;
+use crate::tv::cec::device;
 use crate::tv::cec::quirks::Quirks;
 use crate::tv::devices::{self, Remote};
 use crate::tv::keymap::Map;
@@ -65,13 +65,16 @@ pub(super) fn cec(patient: &Patient, config: &Config) -> Outcome {
 
 /// The adapter, and its address on a bus that has a television.
 fn on_the_bus(config: &Config) -> Result<(PathBuf, CecLogicalAddress), Outcome> {
-    let Some(adapter) = adapter_for(config.path("tv.cec.device")) else {
+    let Some(adapter) = device::adapter_for(config.path("tv.cec.device")) else {
         let next = "plug in its USB adapter; without one this box's HDMI has no CEC, or its driver is missing: dmesg | grep -i cec";
         return Err(Outcome::failure("there is no HDMI-CEC adapter (/dev/cec*)", next));
     };
     let shown = adapter.path.display();
     if let Some(trouble) = &adapter.trouble {
-        let next = "is it plugged in, and is tv.cec.device right (residentctl devices)? without root: sudo residentctl doctor";
+        let next = match trouble.as_str() {
+            device::HANGS => "plug it in again, or restart the box; dmesg | grep -i cec",
+            _ => "is it plugged in, and is tv.cec.device right (residentctl devices)? without root: sudo residentctl doctor",
+        };
         return Err(Outcome::failure(format!("{shown}: {trouble}"), next));
     }
     // An adapter that cannot know where it is plugged in gets told by the daemon.

@@ -210,6 +210,9 @@ fn find(settings: &Settings) -> Result<Found, String> {
     }
 }
 
+/// The trouble of an adapter whose driver does not return from a call.
+pub const HANGS: &str = "its driver does not answer";
+
 /// What an adapter says of itself, for a technician.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct AdapterInfo {
@@ -269,7 +272,7 @@ fn adapter_at(path: PathBuf) -> AdapterInfo {
         let device = CecDevice::open(asked)?;
         Ok((device.get_capas()?.driver().to_owned(), address(&device)?))
     };
-    match within(ANSWER_WITHIN, ask).unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, "its driver does not answer"))) {
+    match within(ANSWER_WITHIN, ask).unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, HANGS))) {
         Ok((driver, at)) => {
             let physical = at.physical.is_valid().then(|| at.physical.to_string());
             AdapterInfo { driver: Some(driver), physical, logical: at.logical, trouble: None, path }
