@@ -10,8 +10,9 @@ use super::keymap::Map;
 use super::keys::Stroke;
 use super::stage::DriverEvent;
 use super::watch::Watch;
-use super::worker::Worker;
+use super::worker::{Stuck, Worker};
 use evdev::{BusType, Device, EventSummary, KeyCode};
+use futures_util::FutureExt;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -69,6 +71,8 @@ async fn discover(settings: Settings, map: Arc<Map>, shown: watch::Receiver<bool
     };
     // What is known: a listener, or nothing for a device that is no remote.
     let mut known: HashMap<Node, Option<AbortOnDropHandle<()>>> = HashMap::new();
+    // Those whose drivers did not return; each is tried again when it does.
+    let mut hung = JoinSet::new();
     loop {
         let there = nodes();
         known.retain(|node, listener| there.contains(node) && listener.as_ref().is_none_or(|l| !l.is_finished()));
@@ -88,14 +92,18 @@ async fn discover(settings: Settings, map: Arc<Map>, shown: watch::Receiver<bool
                 Ok(Some(_)) => drop(known.insert(node, None)),
                 // Not ours to read yet: its change of hands is seen.
                 Ok(None) => {}
-                Err(why) => {
-                    log::warn!(MESSAGE_ID = crate::journal::messages::REMOTE_UNUSABLE.id; "{}: {why}", path.display());
-                    known.insert(node, None);
+                Err(trouble) => {
+                    log::warn!(MESSAGE_ID = crate::journal::messages::REMOTE_UNUSABLE.id; "{}: {trouble}; not used", path.display());
+                    known.insert(node.clone(), None);
+                    if let Trouble::Hangs(stuck) = trouble {
+                        hung.spawn(stuck.returned().map(|()| node));
+                    }
                 }
             }
         }
         tokio::select! {
             () = watch.changed() => sleep(SETTLE).await,
+            Some(Ok(node)) = hung.join_next() => drop(known.remove(&node)),
             () = tell.closed() => return,
         }
     }
@@ -112,19 +120,27 @@ fn nodes() -> HashSet<Node> {
         .collect()
 }
 
+/// Why a call into a driver gave nothing.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("its driver does not return")]
+    Hangs(Stuck),
+    #[error("{0}")]
+    Failed(#[from] io::Error),
+}
+
 /// `None`: there is no right to it, or it is gone again.
-async fn open(path: PathBuf) -> Result<Option<Device>, String> {
-    match driver(move || Device::open(path)).await.flatten() {
+async fn open(path: PathBuf) -> Result<Option<Device>, Trouble> {
+    match driver(move || Device::open(path)).await? {
         Ok(device) => Ok(Some(device)),
         Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) => Ok(None),
-        Err(e) => Err(format!("{e}; not used")),
+        Err(e) => Err(e.into()),
     }
 }
 
 /// Makes a call that may never return.
-async fn driver<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let hangs = |_| io::Error::new(io::ErrorKind::TimedOut, "its driver does not return");
-    Worker::start("tv-key")?.run(PATIENCE, call).await.map_err(hangs)
+async fn driver<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+    Worker::start("tv-key")?.run(PATIENCE, call).await.map_err(Trouble::Hangs)
 }
 
 fn is_ours(settings: &Settings, map: &Map, path: &Path, device: &Device) -> bool {
@@ -152,7 +168,7 @@ impl Listener {
         }
     }
 
-    async fn listen(&mut self, device: Device) -> io::Result<()> {
+    async fn listen(&mut self, device: Device) -> Result<(), Trouble> {
         let (keys, device) = driver(move || (device.get_key_state(), device)).await?;
         let mut held: HashSet<KeyCode> = keys?.iter().collect();
         let mut stream = device.into_event_stream()?;

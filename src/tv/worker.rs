@@ -17,6 +17,7 @@ pub struct Worker {
 }
 
 /// A call that has not returned in time. Waiting for it again is possible.
+#[derive(Debug)]
 pub struct Stuck(oneshot::Receiver<()>);
 
 impl Stuck {

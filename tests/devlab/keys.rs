@@ -133,14 +133,14 @@ impl Drop for Hangs {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the device lab: make devlab-test"]
-async fn a_driver_that_does_not_return_holds_up_no_other_remote_control_and_is_told() {
+async fn a_driver_that_does_not_return_holds_up_no_other_remote_control_is_told_and_tried_again_when_it_returns() {
     let lab = Lab::start(Options::default()).await.unwrap();
     let mut caller = lab.caller("roger_chatta_admin");
     let _television = Television::new();
     let service = Service::start(&lab, &whole::settings().replace(CAMERA, "test"));
     assert!(caller.presence(RESIDENT, true, PATIENCE).await, "not online:\n{}", service.journal().join("\n"));
     let mark = service.mark();
-    let hung = Hangs::plug_in();
+    let _hung = Hangs::plug_in();
     let told = || service.said(&mark, &messages::REMOTE_UNUSABLE).filter(|line| line.contains("event99"));
     guest::until("the journal's line", || told().is_some());
     let line = told().unwrap();
@@ -152,6 +152,10 @@ async fn a_driver_that_does_not_return_holds_up_no_other_remote_control_and_is_t
     service.happening("the ringing", |e| e["kind"] == "offered");
     let press = || [1, 0].iter().for_each(|value| remote.key(KeyCode::KEY_RED, *value));
     assert_eq!(answered(&mut caller, press).await.kind, ReplyKind::Declined(None));
-    // a process whose driver does not return cannot end
-    drop(hung);
+
+    // it is tried again when its driver returns, and only then is it seen to be no remote control
+    let mark = service.mark();
+    guest::hangs("snd_aloop", 0);
+    let tried = || service.said(&mark, &messages::REMOTE_UNUSABLE).is_some_and(|line| line.contains("event99") && !line.contains("return"));
+    guest::until("another try", tried);
 }
