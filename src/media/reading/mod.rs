@@ -176,10 +176,12 @@ pub fn speaker(config: &Config, out: SoundOut, call: &CancellationToken) -> Resu
         let lost = lost.clone();
         Box::new(move |why| *lock(&lost) = why)
     };
+    let ear = Ear::open(config, &time)?;
+    // One after the other: on some cards each of the two decides what the other may choose.
+    ear.listen(Duration::ZERO, call, || {})?;
     let speaker =
         Speaker::open(out, PLAIN, Arc::new(Reference::default()), tell).map_err(|e| format!("the system has no thread left: {e}"))?;
     let voice = speaker.voice();
-    let ear = Ear::open(config, &time)?;
     // HDMI outputs take their time after a silence; the ring buffers fill.
     ear.listen(Duration::from_millis(600), call, || {})?;
     let noise = delay::noise();
