@@ -1,6 +1,6 @@
 //! A display that this program holds: [`Lit`], to be shown on, or [`Dark`]. Nobody else can show anything there meanwhile.
 
-use super::displays::{Card, Display, Mode};
+use super::displays::{self, Card, Display, Mode, Wanted};
 use drm::buffer::{Buffer as _, DrmFourcc};
 use drm::control::dumbbuffer::DumbBuffer;
 use drm::control::{Device as _, connector, crtc, framebuffer, property};
@@ -55,14 +55,19 @@ pub struct Lit {
     black: (framebuffer::Handle, DumbBuffer),
 }
 
-/// Sets a display to one of its modes. kmssink could do that, too, but takes the first mode of a size whatever its rate, does it
+/// Sets the display that fits best to the mode that does. Blocks for the hardware. kmssink could do that, too, but takes the first mode of a size whatever its rate, does it
 /// again whenever the colours of the pictures change, and keeps the card for ever where the cable is pulled meanwhile.
 ///
 /// # Errors
-/// Another program shows something there, or the display cannot be set to it.
-pub fn light(display: &Display, mode: Mode) -> Result<Lit, String> {
+/// There is none, another program shows something there, or it cannot be set: in one line, and what to do.
+pub fn light(wanted: &Wanted) -> Result<(Display, Lit), String> {
+    let all = displays::list()?;
+    let (display, mode) = displays::choose(&all, wanted)?;
     let card = hold(&display.card)?;
-    set(card, display, mode).map_err(|e| format!("{} cannot be set to {}x{}: {e}", display.connector, mode.width, mode.height))
+    let shown = format!("{}x{} at {} Hz", mode.width, mode.height, mode.rate);
+    let lit = set(card, display, mode).map_err(|e| format!("{} cannot be set to {shown}: {e}", display.connector))?;
+    log::info!("showing on {} ({}), {shown}", display.connector, display.monitor.as_deref().unwrap_or("without a name"));
+    Ok((display.clone(), lit))
 }
 
 fn set(card: Card, display: &Display, mode: Mode) -> io::Result<Lit> {

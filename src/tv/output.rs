@@ -3,7 +3,7 @@
 //! `autovideosink` is never used: without a display it ends in DirectFB, which takes the process with it.
 
 use super::displays::{self, Display, Wanted};
-use super::held::{self, Lit};
+use super::held;
 use super::screen::{HEIGHT, WIDTH};
 use super::signal::Signal;
 use crate::media::pipeline::{CLOSE_WITHIN, OnError, Pipeline, Time, gstreamer};
@@ -96,22 +96,6 @@ pub struct Output {
     streamed: Option<Instant>,
 }
 
-/// The display to use now, lit.
-fn on_kms(wanted: &Wanted) -> Result<(Display, Lit), String> {
-    let all = displays::list()?;
-    let (display, mode) = displays::choose(&all, wanted)?;
-    let lit = held::light(display, mode)?;
-    log::info!(
-        "showing on {} ({}), {}x{} at {} Hz",
-        display.connector,
-        display.monitor.as_deref().unwrap_or("without a name"),
-        mode.width,
-        mode.height,
-        mode.rate
-    );
-    Ok((display.clone(), lit))
-}
-
 /// The format of every picture: 1080p I420 with these colours.
 pub fn format(colorimetry: &gst_video::VideoColorimetry) -> Result<gst_video::VideoInfo, String> {
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, WIDTH, HEIGHT).colorimetry(colorimetry).fps((0, 1)).build();
@@ -141,7 +125,7 @@ impl Output {
                 if let Some(signal) = signal {
                     signal.light();
                 }
-                let (display, lit) = on_kms(wanted).map_err(|why| format!("the display cannot be used: {why}"))?;
+                let (display, lit) = held::light(wanted).map_err(|why| format!("the display cannot be used: {why}"))?;
                 let end = lit.sink();
                 (Some(lit), Some(display), end)
             }

@@ -35,10 +35,17 @@ fn residentctl(arguments: &[&str], settings: &[&str]) -> (Option<i32>, Value) {
 }
 
 fn command(arguments: &[&str], settings: &[&str]) -> Command {
+    let mut command = plain(arguments, settings);
+    command.arg("--json");
+    command
+}
+
+/// In words, for a person.
+fn plain(arguments: &[&str], settings: &[&str]) -> Command {
     is_guest();
     let mut command = Command::new(if packaged() { "/usr/bin/residentctl" } else { env!("CARGO_BIN_EXE_residentctl") });
     let socket = if arguments.contains(&"--socket") { vec![] } else { vec!["--socket", "/nonexistent"] };
-    command.args(["--config", "/dev/null", "--json"]).args(socket).args(arguments);
+    command.args(["--config", "/dev/null"]).args(socket).args(arguments);
     command.args(settings.iter().flat_map(|setting| ["--set", setting]));
     command
 }
@@ -108,6 +115,22 @@ fn the_speaker_is_heard_by_the_microphone_of_its_room_and_by_no_other() {
     let (exit, missing) = test("plughw:CARD=Elsewhere,DEV=0", "plughw:CARD=Loopback,DEV=1");
     assert!(exit != Some(0) && missing["verdict"] == "failure", "{exit:?}: {missing:#}");
     assert!(missing["next"].as_str().unwrap().contains("residentctl devices"), "{missing:#}");
+}
+
+#[test]
+#[ignore = "needs the device lab: make devlab-test"]
+fn colour_bars_are_shown_on_the_display_and_it_is_free_again_after_them() {
+    for _ in 0..2 {
+        let output = plain(&["test", "screen", "--seconds", "2"], &["tv.sink=kms", "tv.driver=none"]).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        let pictures = told.split_once("colour bars were shown: ").and_then(|(_, rest)| rest.split(' ').next()?.parse::<u32>().ok());
+        assert!(output.status.success() && pictures.is_some_and(|n| n > 1), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    display_cable(false);
+    let output = plain(&["test", "screen", "--seconds", "2"], &["tv.sink=kms", "tv.driver=none"]).output().unwrap();
+    display_cable(true);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("no display is plugged in"), "{told}");
 }
 
 /// Verdict, words and next step of one check.

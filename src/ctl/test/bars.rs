@@ -6,8 +6,8 @@ use super::super::exit::{Exit, Failure};
 use super::super::screen::Screen;
 use crate::config::Config;
 use crate::media::reading::bars;
+use crate::tv::held;
 use crate::tv::output::Sink;
-use crate::tv::{displays, held};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -16,16 +16,9 @@ use tokio_util::sync::CancellationToken;
 /// # Errors
 /// When they cannot be shown.
 pub async fn show(screen: &mut Screen, api: &Daemon, config: &Config, seconds: u64) -> Result<Option<u64>, Failure> {
-    let (sink, held) = match config.text("tv.sink") {
-        "kms" => {
-            let wanted = crate::daemon::television(config).wanted;
-            let failed = |why: String| Failure::new(Exit::Failed, why);
-            let all = displays::list().map_err(failed)?;
-            let (display, mode) = displays::choose(&all, &wanted).map_err(failed)?;
-            let lit = held::light(display, mode).map_err(failed)?;
-            (lit.sink(), Some(lit))
-        }
-        "window" => (Sink::Window.description().to_owned(), None),
+    let wanted = match config.text("tv.sink") {
+        "kms" => Some(crate::daemon::television(config).wanted),
+        "window" => None,
         _ => return Ok(None),
     };
     let status = api.get("status").await.ok();
@@ -36,7 +29,8 @@ pub async fn show(screen: &mut Screen, api: &Daemon, config: &Config, seconds: u
     let call = CancellationToken::new();
     let _watch = status.is_some().then(|| leave_devices_to_calls(api.clone(), call.clone()));
     let shown = tokio::task::spawn_blocking(move || {
-        let _held = held;
+        let lit = wanted.map(|wanted| held::light(&wanted)).transpose()?;
+        let sink = lit.as_ref().map_or_else(|| Sink::Window.description().to_owned(), |(_, lit)| lit.sink());
         bars(&sink, Duration::from_secs(seconds), &call)
     });
     let shown = screen.during("colour bars are on the screen now", shown).await;
