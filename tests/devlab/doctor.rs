@@ -319,10 +319,16 @@ async fn doctor_takes_the_daemon_for_no_other_program() {
         let settings = ["tv.driver=cec", "tv.keys.enabled=true", "tv.keys.devices=[\"Device lab\"]"];
         words(&residentctl(&["doctor", "--socket", service::SOCKET, "--only", check], &settings).1, check)
     };
-    guest::until("our address, and the television's answer", || doctor("cec")[0] == "ok");
+    let answers = || {
+        let found = doctor("cec");
+        println!("{found:?}");
+        found[0] == "ok"
+    };
+    guest::until("our address, and the television's answer", answers);
     assert_found(&doctor("keys"), ["ok", "keys come from Device lab remote", ""]);
 
-    let caller = lab.caller("roger_chatta_admin");
+    let mut caller = lab.caller("roger_chatta_admin");
+    assert!(caller.presence(RESIDENT, true, guest::PATIENCE).await, "not online:\n{}", service.journal().join("\n"));
     caller.request(RESIDENT, &CallOptions::default());
     guest::until("a picture", || service.journal().iter().any(|line| line.contains("showing on Virtual-1")));
     guest::until("the remote is the daemon's", || remote.other().grab().is_err());
