@@ -14,32 +14,39 @@ use std::path::Path;
 /// # Errors
 /// Somebody else holds it, and who where that can be seen.
 fn hold(path: &Path) -> Result<Card, String> {
-    let card = Card::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    // Who opens a card that nobody holds, holds it; asked again by its holder this changes nothing.
-    if card.acquire_master_lock().is_ok() {
+    if let Some(card) = take(path)? {
         return Ok(card);
     }
     let (others, here) = holders(path);
     let who = match others.is_empty() {
         false => others.join(", "),
-        // The one just opened is not meant.
-        true if here > 1 => return Err(format!("{} is still being closed; where that does not end, see journalctl -k", path.display())),
-        true => "another program".into(),
+        true if here => return Err(format!("{} is still being closed; where that does not end, see journalctl -k", path.display())),
+        // Let go meanwhile, or held by somebody out of our sight.
+        true => match take(path)? {
+            Some(card) => return Ok(card),
+            None => "another program".into(),
+        },
     };
     Err(format!("{who} holds {} (DRM master); end it, or use tv.sink = \"window\" within a desktop", path.display()))
 }
 
-/// Other programs that have the device open, as far as /proc lets us see; and how often this one has.
-fn holders(card: &Path) -> (Vec<String>, usize) {
+/// The card, if nobody else holds it. Who opens one that nobody holds, holds it; asked again by its holder this changes nothing.
+fn take(path: &Path) -> Result<Option<Card>, String> {
+    let card = Card::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(card.acquire_master_lock().is_ok().then_some(card))
+}
+
+/// Other programs that have the device open, as far as /proc lets us see; and whether this one has.
+fn holders(card: &Path) -> (Vec<String>, bool) {
     let opened = |process: &Path| {
-        let files = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
-        files.filter(|f| std::fs::read_link(f.path()).is_ok_and(|to| to == card)).count()
+        let mut files = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+        files.any(|f| std::fs::read_link(f.path()).is_ok_and(|to| to == card))
     };
     let own = std::process::id().to_string();
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let mut others: Vec<String> = processes
         .filter(|p| p.file_name().to_str().is_some_and(|n| n.parse::<u32>().is_ok() && n != own))
-        .filter(|p| opened(&p.path()) > 0)
+        .filter(|p| opened(&p.path()))
         .filter_map(|p| Some(std::fs::read_to_string(p.path().join("comm")).ok()?.trim().to_owned()))
         .collect();
     others.sort();

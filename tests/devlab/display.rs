@@ -1,6 +1,6 @@
 //! The box's own display (vkms; virtio-gpu under qemu), read back as it is scanned out, or looked at from outside.
 
-use crate::guest::{PATIENCE, display_cable, is_guest, keep, until};
+use crate::guest::{PATIENCE, display_cable, holders, is_guest, keep, until};
 use crate::outside;
 use drm::Device as _;
 use drm::control::{Device as _, framebuffer};
@@ -184,6 +184,9 @@ async fn the_television_is_called_and_driven_as_its_edid_says() {
     display_cable(true);
     let says = |edid: &[u8]| std::fs::write("/sys/kernel/debug/dri/0/Virtual-1/edid_override", edid).unwrap();
     let driven = || displays::list().unwrap().into_iter().find_map(|d| d.current).map(|m| (m.width, m.height, m.rate));
+    // The kernel sets it to a mode of its own whenever the last program has closed it, but not before the first one has.
+    until("the display without programs", || holders(CARD).is_empty());
+    driven();
     let before = driven();
     says(&edid("BRAVIA", &[HD_60]));
     let all = displays::list().unwrap();
