@@ -219,9 +219,28 @@ impl Stream {
     fn draw(&self, target: &mut VideoFrameRef<&mut gst::BufferRef>) -> Result<(), String> {
         let buffer = self.sample.buffer().ok_or("a picture without data")?;
         let from = VideoFrameRef::from_buffer_ref_readable(buffer, &self.info).map_err(text)?;
-        self.place.frame_ref(&from, target);
+        if !fill(&from, target) {
+            self.place.frame_ref(&from, target);
+        }
         Ok(())
     }
+}
+
+/// Copies a picture that lies in memory just as the screen does, in half of the time that a converter takes for its lines. Else
+/// changes nothing: false.
+fn fill(from: &VideoFrameRef<&gst::BufferRef>, to: &mut VideoFrameRef<&mut gst::BufferRef>) -> bool {
+    let kind = |info: &VideoInfo| (info.format(), info.width(), info.height(), info.par(), info.colorimetry());
+    if kind(from.info()) != kind(to.info()) || from.plane_stride() != to.plane_stride() {
+        return false;
+    }
+    (0..from.n_planes()).all(|plane| {
+        let (Ok(from), Ok(to)) = (from.plane_data(plane), to.plane_data_mut(plane)) else { return false };
+        let same = from.len() == to.len();
+        if same {
+            to.copy_from_slice(from);
+        }
+        same
+    })
 }
 
 /// Remembers the latest picture; a converter is made only when the format changes.

@@ -221,6 +221,11 @@ async fn a_picture_of_another_shape_is_not_distorted_and_other_colours_are_follo
     );
     let blue = test_picture("blue", "format=NV12,width=360,height=640,framerate=30/1,colorimetry=bt709");
     f.streaming("an upright picture", || f.remote.push(&blue), |p| is(p, 600, 300, BLACK) && is(p, 960, 300, BLUE));
+    let corners = |colour| move |p: &RgbImage| [(4, 4), (1915, 4), (4, 1075), (1915, 1075)].iter().all(|(x, y)| is(p, *x, *y, colour));
+    for (pattern, format, colour) in [("red", "I420", RED), ("blue", "NV12", BLUE), ("red", "I420", RED)] {
+        let whole = test_picture(pattern, &format!("format={format},width=1920,height=1080,framerate=30/1,colorimetry=bt709"));
+        f.streaming("one as large as the screen", || f.remote.push(&whole), corners(colour));
+    }
 }
 
 #[tokio::test]
