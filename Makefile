@@ -104,7 +104,7 @@ package: ## the .deb for TARGET with its bill of materials and checksums, in tar
 	@tests/tools/prepare package
 	@packaging/package.sh $(TARGET)
 
-package-check: ## lintian; for this processor's own: from nothing to online on a machine of its own, credentials, upgrade, purge
+package-check: ## lintian; on a machine of its own (for ARM an emulated one): from nothing to online, credentials, upgrade, purge
 	@tests/tools/prepare package
 	cargo build --workspace --bins --locked
 	@packaging/check.sh $(TARGET)

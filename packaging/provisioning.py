@@ -1,7 +1,7 @@
 """A box whose platform is the lab, with the line that residentd-lab prints as JSON.
 
-    provisioning.py file JSON      the file for `residentctl provision --file`
-    provisioning.py online JSON    waits until the platform sees the box, a minute at most
+    provisioning.py file JSON                the file for `residentctl provision --file`
+    provisioning.py online JSON [SECONDS]    waits until the platform sees the box, a minute at most
 """
 
 import json
@@ -29,7 +29,7 @@ key = "{ask('/lab/config')['pusher']['key']}"
 rooms = "{lab['rooms_url']}"
 """)
 else:
-    end = time.monotonic() + 60
+    end = time.monotonic() + int((sys.argv[3:] or [60])[0])
     while "chattademo" not in json.dumps(ask("/lab/state")["pusher"]):
         if time.monotonic() > end:
             sys.exit("the platform does not see the box")

@@ -18,7 +18,8 @@ ready() {
     fi
   fi
   say "the package: $package, of $(date -r "$package" '+%F %T')"
-  image=$($full/image "$package" | tail -n 1)
+  # its devices, and what the tests play, read and run
+  image=$(tests/machine/image "$package" 'v4l-utils alsa-utils gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-tools' | tail -n 1)
   say "the machine: $image, $(sed -n 's/^\(linux-image-[0-9].*\) \(.*\)/\1 (\2)/p' "$image/versions")"
 }
 
@@ -29,7 +30,7 @@ guest() {
   strip --strip-debug -o "$folder/tests" "$program"
   cp "$package" "$folder/residentd.deb"
   local status=0
-  $full/run --image "$image" --file "$folder/tests" --file "$folder/residentd.deb" --out "$keep" --timeout "${DEVLAB_TIMEOUT:-3600}" -- "
+  tests/machine/run --image "$image" --devices 'vivid snd-aloop' --file "$folder/tests" --file "$folder/residentd.deb" --out "$keep" --timeout "${DEVLAB_TIMEOUT:-3600}" -- "
     set -eo pipefail
     export DEBIAN_FRONTEND=noninteractive DEVLAB_PACKAGE=yes
     dpkg --install residentd.deb | cat # which draws no progress into a file
