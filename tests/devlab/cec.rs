@@ -40,7 +40,9 @@ impl Television {
 
     fn start() -> Television {
         hdmi_cable(true);
-        run("cec-ctl", &["-d", CEC_TELEVISION, "--tv", "-o", "Television"]);
+        // Where the box speaks at that moment, it loses the arbitration for its own address, and takes another (14).
+        let claim = || run("cec-ctl", &["-d", CEC_TELEVISION, "--tv", "-o", "Television"]);
+        crate::guest::until("the television has address 0", || claim().contains("Logical Address Mask       : 0x0001"));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(keep("follower.txt")).unwrap();
         let mut follower = std::process::Command::new("cec-follower");
         follower.args(["-d", CEC_TELEVISION, "-v"]).stdin(Stdio::null()).stderr(Stdio::null()).stdout(log);
