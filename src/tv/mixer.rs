@@ -226,8 +226,8 @@ impl Stream {
     }
 }
 
-/// Copies a picture that lies in memory just as the screen does, in half of the time that a converter takes for its lines. Else
-/// changes nothing: false.
+/// Copies a picture that lies in memory just as the screen does, in half of the time that a converter takes for its lines. False: it
+/// does not, and is to be converted.
 fn fill(from: &VideoFrameRef<&gst::BufferRef>, to: &mut VideoFrameRef<&mut gst::BufferRef>) -> bool {
     let kind = |info: &VideoInfo| (info.format(), info.width(), info.height(), info.par(), info.colorimetry());
     if kind(from.info()) != kind(to.info()) || from.plane_stride() != to.plane_stride() {
