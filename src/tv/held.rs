@@ -62,8 +62,9 @@ pub struct Lit {
     black: (framebuffer::Handle, DumbBuffer),
 }
 
-/// Sets the display that fits best to the mode that does. Blocks for the hardware. kmssink could do that, too, but takes the first mode of a size whatever its rate, does it
-/// again whenever the colours of the pictures change, and keeps the card for ever where the cable is pulled meanwhile.
+/// Sets the display that fits best to the mode that does. Blocks for the hardware. kmssink could do that, too, but takes the first mode
+/// of a size whatever its rate, does it again whenever the colours of the pictures change, and keeps the card for ever where the cable is
+/// pulled meanwhile.
 ///
 /// # Errors
 /// There is none, another program shows something there, or it cannot be set: in one line, and what to do.

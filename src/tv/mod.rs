@@ -1,8 +1,9 @@
 //! The television: power, input, volume, what is on the screen, keys. [`Command`]s go in, [`TvEvent`]s come out; the
 //! drivers (`headless`, `lab`, CEC, programs, a signal) sit behind one interface.
 //!
-//! `television` is the task; `theatre` draws and plays, on a display that `displays.rs` chooses and `held.rs` lights; `power.rs` wakes and puts back behind the [`power::Set`] of a driver; `dialog.rs` and
-//! `keys.rs` say what a key means; `stage.rs` is the seam to what is seen and heard.
+//! `television` is the task; `theatre` draws and plays, on a display that `displays.rs` chooses and `held.rs` lights; `power.rs` wakes
+//! and puts back behind the [`power::Set`] of a driver; `dialog.rs` and `keys.rs` say what a key means; `stage.rs` is the seam to what
+//! is seen and heard.
 
 pub mod cec;
 pub mod command;

@@ -1,4 +1,4 @@
-//! The guest that these tests run in (see ./run and ./full/run), and the devices at its hands.
+//! The guest that these tests run in (see ./run and ../machine/run), and the devices at its hands.
 #![allow(dead_code, reason = "each room uses a part of it")]
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! Who sits in front of the machine: looks at its screen, presses keys of its keyboard, hears what its HDMI output plays. There is
-//! somebody under qemu only (./full/run).
+//! somebody under qemu only (../machine/run).
 
 use crate::daemon::{DEVICES, Tone, answered, in_room, sees_and_hears};
 use crate::display::the_dialog_is_seen;
